@@ -1,0 +1,253 @@
+# vpn-server, vpn-enclave, vpn-client, vpnctl
+#
+#   make            build bin/*                      make install  [DESTDIR= PREFIX=/usr]
+#   make deps       install build and test packages (apt, root)
+#   make demo       a tunnel between two namespaces, shown (root)
+#   make test       the whole suite (root)
+#   make check      unit tests alone (no root)       make lint     clang-format, clang-tidy, cppcheck
+#   make fuzz       fuzzers, FUZZ_SECONDS each       make bench    against other VPNs (root)
+#
+#   V=1 shows the commands, SANITIZE=address,undefined or SANITIZE=thread builds into build-*/,
+#   WERROR=1 makes warnings errors, CC=clang is fine.
+
+VERSION  := 0.1.0
+PREFIX   ?= /usr/local
+SBINDIR  ?= $(PREFIX)/sbin
+BINDIR   ?= $(PREFIX)/bin
+MANDIR   ?= $(PREFIX)/share/man
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
+SYSUSERS ?= $(PREFIX)/lib/sysusers.d
+TMPFILES ?= $(PREFIX)/lib/tmpfiles.d
+
+comma := ,
+B   := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
+BIN := $(if $(SANITIZE),$(B)/bin,bin)
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
+
+# ---- compiler ------------------------------------------------------------------------------------
+
+PKGS := libsodium libgcrypt libseccomp libnl-3.0 yaml-0.1 jansson libcap-ng
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
+        -Wformat=2 -Wundef $(if $(WERROR),-Werror)
+HARD := -fPIE -fstack-protector-strong -fstack-clash-protection -fno-strict-overflow \
+        $(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full) \
+        $(if $(SANITIZE),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DHAVE_GCRYPT -pthread -iquote . $(WARN) $(HARD) \
+             $(shell pkg-config --cflags $(PKGS)) \
+             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack -pthread \
+              $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+lib = $(shell pkg-config --libs $(1))
+
+# ---- what is made of what --------------------------------------------------------------------------
+
+COMMON_BASE := common/err.c common/ip.c common/wire.c common/mac.c common/cred.c common/clock.c \
+               common/ipc.c common/ring.c common/inner.c
+COMMON_APP  := common/log.c common/loop.c common/process.c common/ctl.c common/ctl_server.c
+COMMON_CONF := common/arena.c common/doc.c common/dropin.c common/field.c common/problem.c \
+               common/schema.c common/text.c common/value.c common/yaml.c
+
+ENCLAVE_CRYPTO := enclave/aead.c enclave/noise.c enclave/replay.c enclave/handshake.c \
+                  enclave/hs_initiator.c enclave/hs_handles.c enclave/hs_limit.c \
+                  enclave/hs_payload.c enclave/hs_seen.c enclave/hs_users.c enclave/challenge.c
+ENCLAVE_CORE   := enclave/keystore.c enclave/transport.c enclave/worker.c enclave/dispatch.c \
+                  enclave/end.c enclave/secret.c
+ENCLAVE_SRC := enclave/main.c enclave/seal.c enclave/credential.c enclave/selftest.c \
+               $(ENCLAVE_CRYPTO) $(ENCLAVE_CORE) $(COMMON_BASE)
+DOOR        := enclave/link.c enclave/spawner.c
+
+NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink/addr.c \
+            netlink/route.c netlink/rule.c netlink/tun.c netlink/sysctl.c
+DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/lane_in.c \
+            daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/peers.c \
+            daemon/datapath/udp.c daemon/datapath/report.c
+CONFIG   := daemon/config.c daemon/config_check.c
+
+SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/lease.c daemon/ctl.c \
+              daemon/init.c $(CONFIG) $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
+              $(COMMON_CONF)
+CLIENT_SRC := $(sort client/vpn-client.c client/tunnel.c client/profile.c $(CLIENT_PARTS)) \
+              $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
+VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
+              client/cmd_user.c client/cmd_identity.c client/password.c client/render.c \
+              client/profile.c $(CONFIG) $(COMMON_BASE) common/log.c common/ctl.c $(COMMON_CONF)
+
+SERVER_LIBS  := libsodium libnl-3.0 yaml-0.1 jansson libcap-ng
+CLIENT_LIBS  := $(SERVER_LIBS)
+VPNCTL_LIBS  := libsodium yaml-0.1 jansson
+ENCLAVE_LIBS := libsodium libgcrypt libseccomp
+
+PROGRAMS := $(BIN)/vpn-server $(BIN)/vpn-enclave $(BIN)/vpn-client $(BIN)/vpnctl
+
+all: $(PROGRAMS)
+
+objs = $(patsubst %.c,$(B)/%.o,$(1))
+
+define program # name, sources, libraries
+$(BIN)/$(1): $(call objs,$(2))
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call lib,$(3))
+endef
+$(eval $(call program,vpn-server,$(SERVER_SRC),$(SERVER_LIBS)))
+$(eval $(call program,vpn-enclave,$(ENCLAVE_SRC),$(ENCLAVE_LIBS)))
+$(eval $(call program,vpn-client,$(CLIENT_SRC),$(CLIENT_LIBS)))
+$(eval $(call program,vpnctl,$(VPNCTL_SRC),$(VPNCTL_LIBS)))
+
+$(B)/%.o: %.c | missing
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Say what is missing before the compiler does.
+.PHONY: missing
+missing:
+	@command -v $(CC) >/dev/null || { echo "make: no compiler ($(CC)): run 'sudo make deps'" >&2; exit 1; }
+	@command -v pkg-config >/dev/null || { echo "make: no pkg-config: run 'sudo make deps'" >&2; exit 1; }
+	@for p in $(PKGS); do pkg-config --exists $$p || m="$$m $$p"; done; \
+	 [ -z "$$m" ] || { echo "make: missing libraries:$$m: run 'sudo make deps'" >&2; exit 1; }
+
+# ---- tests ---------------------------------------------------------------------------------------
+
+TESTS :=
+# name, folder, sources, libraries
+define test
+TESTS += $(B)/tests/$(2)/$(1)
+$(B)/tests/$(2)/$(1): $(call objs,tests/$(2)/$(1).c $(3))
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call lib,cmocka $(4))
+endef
+
+IP := common/ip.c common/err.c
+
+$(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
+$(eval $(call test,test_netlink,net,$(NETLINK) $(IP),libnl-3.0 libcap-ng))
+HS := enclave/handshake.c enclave/hs_initiator.c enclave/hs_limit.c enclave/hs_seen.c \
+      enclave/hs_users.c enclave/hs_handles.c enclave/hs_payload.c enclave/challenge.c \
+      enclave/noise.c common/wire.c common/mac.c common/cred.c common/err.c
+
+$(eval $(call test,test_wire,unit,common/wire.c))
+$(eval $(call test,test_mac,unit,common/mac.c common/wire.c,libsodium))
+$(eval $(call test,test_cred,unit,common/cred.c common/err.c,libsodium))
+$(eval $(call test,test_replay,unit,enclave/replay.c))
+$(eval $(call test,test_aead,unit,enclave/aead.c,libsodium libgcrypt))
+$(eval $(call test,test_noise,unit,enclave/noise.c,libsodium libgcrypt))
+$(eval $(call test,test_handshake,unit,$(HS),libsodium))
+$(eval $(call test,test_hs_replay,unit,$(HS),libsodium))
+$(eval $(call test,test_hs_table,unit,$(HS),libsodium))
+
+CONF := $(IP) common/cred.c $(COMMON_CONF)
+
+$(eval $(call test,test_ip,unit,common/ip.c))
+$(eval $(call test,test_log,unit,common/log.c common/text.c common/err.c))
+$(eval $(call test,test_text,unit,common/text.c common/err.c))
+$(eval $(call test,test_arena,unit,common/arena.c))
+$(eval $(call test,test_yaml,unit,$(CONF),yaml-0.1 libsodium))
+$(eval $(call test,test_schema,unit,$(CONF),yaml-0.1 libsodium))
+$(eval $(call test,test_config,unit,$(CONF) $(CONFIG),yaml-0.1 libsodium))
+$(eval $(call test,test_profile,unit,$(CONF) client/profile.c,yaml-0.1 libsodium))
+$(eval $(call test,test_init,unit,$(CONF) $(CONFIG) daemon/init.c,yaml-0.1 libsodium))
+$(eval $(call test,test_ctl,unit,common/ctl.c common/ctl_server.c common/err.c,jansson))
+$(eval $(call test,test_ctl_call,unit,common/ctl.c common/ctl_server.c common/err.c,jansson))
+$(eval $(call test,test_render,unit,client/render.c common/text.c,jansson))
+
+# How each suite is run: tests/run prints TAP and a closing summary.
+UNIT_TESTS    = $(filter $(B)/tests/unit/%,$(TESTS))
+ENCLAVE_TESTS = $(filter $(B)/tests/enclave/%,$(TESTS))
+NET_TESTS     = $(filter $(B)/tests/net/%,$(TESTS))
+RUN = VPN_BIN=$(abspath $(BIN)) VPN_SANITIZE='$(SANITIZE)' VPN_BUILD=$(abspath $(B)) tests/run
+
+.PHONY: all check test test-quick demo deps install lint fuzz bench clean
+
+tests: $(TESTS)
+
+check: $(UNIT_TESTS)
+	$(Q)$(RUN) tests/layers.sh $(UNIT_TESTS)
+
+# The whole suite: static checks, units, sealed process, namespaces, fuzzers, then the sanitizers.
+test: deps
+	$(Q)+tests/suite
+
+test-quick: all tests
+	$(Q)$(RUN) tests/layers.sh $(UNIT_TESTS) $(ENCLAVE_TESTS) $(NET_TESTS) $(NET_SCRIPTS)
+
+NET_SCRIPTS := $(sort $(wildcard tests/net/*.sh))
+NET_SCRIPTS := $(filter-out tests/net/lib.sh,$(NET_SCRIPTS))
+
+demo: deps
+	$(Q)+$(MAKE) --no-print-directory all
+	$(Q)VPN_BIN=$(abspath $(BIN)) tests/demo
+
+# ---- packages ------------------------------------------------------------------------------------
+
+DEPS := gcc make pkg-config libsodium-dev libgcrypt20-dev libseccomp-dev libnl-3-dev libyaml-dev \
+        libjansson-dev libcap-ng-dev libcmocka-dev iproute2 iputils-ping perl procps
+DEPS_TEST := clang clang-format clang-tidy cppcheck iperf3 socat strace gdb man-db
+
+deps:
+	$(Q)packaging/deps $(DEPS) $(DEPS_TEST)
+
+# ---- static checks ---------------------------------------------------------------------------------
+
+C_FILES = $(sort $(wildcard common/*.c netlink/*.c enclave/*.c daemon/*.c daemon/datapath/*.c client/*.c))
+ALL_C_FILES = $(C_FILES) $(sort $(wildcard tests/unit/*.c tests/net/*.c tests/enclave/*.c tests/fuzz/*.c))
+H_FILES = $(sort $(wildcard common/*.h netlink/*.h enclave/*.h daemon/*.h daemon/datapath/*.h client/*.h tests/*/*.h))
+
+lint:
+	$(Q)clang-format --dry-run --Werror $(ALL_C_FILES) $(H_FILES)
+	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j 2 -D_GNU_SOURCE -DHAVE_GCRYPT \
+	    --enable=warning,portability,performance --suppressions-list=tests/cppcheck.supp -I . $(C_FILES)
+	$(Q)printf '%s\n' $(C_FILES) | xargs -P 2 -n 8 clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null -- -std=gnu11 \
+	    -D_GNU_SOURCE -DHAVE_GCRYPT -iquote . $(shell pkg-config --cflags $(PKGS))
+
+# ---- fuzzers (clang, libFuzzer) --------------------------------------------------------------------
+
+FUZZ_SECONDS ?= 600
+FUZZ_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DHAVE_GCRYPT -iquote . -g -O1 -pthread \
+              -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+              $(shell pkg-config --cflags $(PKGS))
+FUZZERS :=
+# name, sources, libraries
+define fuzzer
+FUZZERS += build-fuzz/$(1)
+build-fuzz/$(1): tests/fuzz/$(1).c $(2) $(H_FILES) | missing
+	$$(call say,FUZZ,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)clang $$(FUZZ_CFLAGS) -o $$@ tests/fuzz/$(1).c $(2) $$(call lib,$(3))
+endef
+
+$(eval $(call fuzzer,fuzz_wire,common/wire.c common/mac.c,libsodium))
+$(eval $(call fuzzer,fuzz_handshake,$(HS),libsodium))
+$(eval $(call fuzzer,fuzz_yaml,$(CONF) $(CONFIG) client/profile.c,yaml-0.1 libsodium))
+$(eval $(call fuzzer,fuzz_ctl,common/ctl.c common/ctl_server.c common/err.c,jansson))
+
+fuzzers: $(FUZZERS)
+fuzz: $(FUZZERS)
+	$(Q)tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS)
+
+# ---- install ---------------------------------------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man5 \
+	    $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERS) $(DESTDIR)$(TMPFILES) $(DESTDIR)/etc/vpn \
+	    $(DESTDIR)/etc/iproute2/rt_protos.d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+	    $(DESTDIR)$(PREFIX)/share/doc/vpn
+	install -m 755 $(BIN)/vpn-server $(BIN)/vpn-enclave $(BIN)/vpn-client $(DESTDIR)$(SBINDIR)
+	install -m 755 $(BIN)/vpnctl $(DESTDIR)$(BINDIR)
+	install -m 644 etc/vpn.yaml etc/client.yaml README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/vpn
+	install -m 644 packaging/man/*.8 $(DESTDIR)$(MANDIR)/man8
+	install -m 644 packaging/man/*.5 $(DESTDIR)$(MANDIR)/man5
+	for u in packaging/*.service; do \
+	    sed 's|/usr/sbin/|$(SBINDIR)/|g' $$u > $(DESTDIR)$(UNITDIR)/$${u##*/}; done
+	install -m 644 packaging/sysusers.d/vpn.conf $(DESTDIR)$(SYSUSERS)
+	install -m 644 packaging/tmpfiles.d/vpn.conf $(DESTDIR)$(TMPFILES)
+	install -m 644 packaging/rt_protos.d/vpn.conf $(DESTDIR)/etc/iproute2/rt_protos.d
+	install -m 644 packaging/completions/vpnctl $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+
+clean:
+	rm -rf bin build build-*
+
+-include $(shell find build* -name '*.d' 2>/dev/null)
