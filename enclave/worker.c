@@ -1,0 +1,167 @@
+/*
+ * The ring service.
+ *
+ * Theory of operation
+ * -------------------
+ * The caller can write to the ring and to the slots at any moment.  So the table of a batch is
+ * copied once and checked in the copy; packet bytes are copied into private memory before the AEAD
+ * looks at them (43 ns for 1400 bytes) and results are copied back.  Nothing is fetched twice.
+ *
+ * Waking another thread costs 8 µs on the same core and 60 µs across cores, a packet about 1 µs:
+ * a worker that has run dry looks again for a short while before it sleeps.
+ */
+#include "enclave/worker.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/clock.h"
+#include "enclave/end.h"
+
+/* How often an idle worker looks again before it sleeps: about 5 µs in all. */
+#define SPINS 100
+
+int worker_init(struct worker *w, struct keystore *ks, enum transport_role role, uint32_t lane,
+                struct ring_area *area, int doorbell)
+{
+    w->area = area;
+    w->doorbell = doorbell;
+    w->transport = (struct transport){.ks = ks, .aead = aead_new(), .role = role, .lane = lane};
+    ring_end_init(&w->submit, &area->submit);
+    ring_end_init(&w->complete, &area->complete);
+    return w->transport.aead ? 0 : -ENOMEM;
+}
+
+/* Does a message of @length at @offset lie in the slot's data, with room for a whole datagram? */
+static bool packet_in_slot(const struct ring_packet *p, size_t extent)
+{
+    return p->offset >= RING_TABLE_SIZE && p->offset <= RING_SLOT_SIZE &&
+           extent <= RING_SLOT_SIZE - p->offset;
+}
+
+static void open_packet(struct worker *w, const struct clock *now, uint8_t *slot,
+                        struct ring_packet *p)
+{
+    struct transport_opened opened = {0};
+
+    if (p->length > WIRE_DATAGRAM_MAX || !packet_in_slot(p, p->length)) {
+        p->status = RING_STATUS_MALFORMED;
+        return;
+    }
+    memcpy(w->datagram, slot + p->offset, p->length);
+    p->status =
+        (uint8_t)transport_open(&w->transport, now, w->datagram, p->length, w->plain, &opened);
+    p->peer = opened.peer;
+    p->flags = opened.flags;
+    p->type = opened.type;
+    if (p->status != RING_STATUS_OK)
+        return;
+    memcpy(slot + p->offset + WIRE_OVERHEAD, w->plain, opened.length);
+    p->length = opened.length;
+}
+
+static void seal_packet(struct worker *w, const struct clock *now, uint8_t *slot,
+                        struct ring_packet *p)
+{
+    size_t len = p->length;
+
+    if (len > WIRE_MTU_MAX || !packet_in_slot(p, WIRE_OVERHEAD + wire_padded(len) + WIRE_PAD)) {
+        p->status = RING_STATUS_MALFORMED;
+        return;
+    }
+    memcpy(w->datagram + WIRE_OVERHEAD, slot + p->offset + WIRE_OVERHEAD, len);
+    p->status = (uint8_t)transport_seal(&w->transport, now, p->peer, p->type, w->datagram, &len);
+    if (p->status != RING_STATUS_OK)
+        return;
+    memcpy(slot + p->offset, w->datagram, len);
+    p->length = (uint16_t)len;
+}
+
+static void serve_batch(struct worker *w, const struct ring_entry *entry)
+{
+    struct ring_slot *slot = &w->area->slots[entry->slot];
+    struct clock now;
+    unsigned int i;
+
+    clock_read(&now);
+    memcpy(w->packets, slot->packets, entry->count * sizeof(w->packets[0]));
+    for (i = 0; i < entry->count; i++) {
+        if (entry->op == RING_OPEN)
+            open_packet(w, &now, (uint8_t *)slot, &w->packets[i]);
+        else
+            seal_packet(w, &now, (uint8_t *)slot, &w->packets[i]);
+    }
+    memcpy(slot->packets, w->packets, entry->count * sizeof(w->packets[0]));
+}
+
+static void ring_bell(struct worker *w)
+{
+    uint8_t byte = 0;
+
+    /* A full socket has bells enough in it. */
+    (void)send(w->doorbell, &byte, sizeof(byte), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+int worker_serve(struct worker *w)
+{
+    struct epoch *epoch = keystore_epoch(w->transport.ks);
+    struct ring_entry entry;
+    int batches = 0;
+    int rc;
+
+    while ((rc = ring_pop(&w->submit, &entry)) > 0) {
+        epoch_enter(epoch, w->transport.lane);
+        serve_batch(w, &entry);
+        epoch_leave(epoch, w->transport.lane);
+        rc = ring_push(&w->complete, entry);
+        if (rc < 0)
+            return rc;
+        if (ring_wants_bell(&w->complete))
+            ring_bell(w);
+        batches++;
+    }
+    return rc < 0 ? rc : batches;
+}
+
+/* Sleep until the doorbell rings, a second at most: wipes happen under a silent caller as well. */
+static void worker_sleep(struct worker *w)
+{
+    uint8_t bells[64];
+    ssize_t n;
+
+    if (!ring_sleep(&w->submit)) {
+        ring_awake(&w->submit);
+        return;
+    }
+    n = recv(w->doorbell, bells, sizeof(bells), 0);
+    ring_awake(&w->submit);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        enclave_end("the caller closed its ring");
+}
+
+void *worker_main(void *worker)
+{
+    struct worker *w = worker;
+    unsigned int idle = 0;
+
+    for (;;) {
+        int n = worker_serve(w);
+
+        if (n < 0)
+            enclave_end("the ring was violated");
+        if (n > 0) {
+            idle = 0;
+        } else if (++idle < SPINS) {
+            ring_pause();
+        } else {
+            idle = 0;
+            /* What was decrypted last does not wait in memory for the next packet. */
+            sodium_memzero(w->datagram, sizeof(w->datagram));
+            sodium_memzero(w->plain, sizeof(w->plain));
+            worker_sleep(w);
+        }
+    }
+    return NULL;
+}

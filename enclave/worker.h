@@ -1,0 +1,41 @@
+/* A worker: one thread that serves one lane's ring. */
+#ifndef ENCLAVE_WORKER_H
+#define ENCLAVE_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/ring.h"
+#include "enclave/keystore.h"
+#include "enclave/transport.h"
+
+struct worker {
+    struct ring_area *area;
+    int doorbell; /* Unix socket; SO_RCVTIMEO at most 1 s */
+    struct transport transport;
+    struct ring_end submit, complete;
+    /* Private copies: no packet is worked on where the caller could change it meanwhile. */
+    uint8_t datagram[WIRE_DATAGRAM_MAX];
+    uint8_t plain[WIRE_DATAGRAM_MAX];
+    struct ring_packet packets[RING_PACKETS];
+};
+
+/**
+ * worker_init() - prepare before the thread starts
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int worker_init(struct worker *w, struct keystore *ks, enum transport_role role, uint32_t lane,
+                struct ring_area *area, int doorbell);
+
+/** worker_main() - the thread: serves until the caller is gone, then ends the process. */
+void *worker_main(void *worker);
+
+/**
+ * worker_serve() - work off what has been submitted, without blocking
+ *
+ * Return: number of batches, or -EPROTO when the ring was violated.
+ */
+int worker_serve(struct worker *w);
+
+#endif
