@@ -1,0 +1,96 @@
+/* The server's configuration: /etc/vpn/vpn.yaml as plain values, checked. */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/ip.h"
+#include "common/log.h"
+#include "common/problem.h"
+#include "common/wire.h"
+
+struct arena;
+
+#define CONFIG_PATH       "/etc/vpn/vpn.yaml"
+#define CONFIG_USERS_MAX  65536
+#define CONFIG_LISTEN_MAX 16
+
+struct config_user {
+    char name[WIRE_USER_MAX + 1];
+    uint8_t key[WIRE_KEY_LEN]; /* public */
+    struct ip_addr *fixed;     /* in the order of the file */
+    size_t n_fixed;
+    bool enabled;
+    uint32_t max_devices;
+    const char *file; /* where the user is described */
+    uint32_t line;
+};
+
+/* Everything it points to lives in its arena; never keep a pointer into it across a reload. */
+struct config {
+    struct arena *arena;
+    uint32_t version; /* of the file's format */
+
+    /* server */
+    struct ip_endpoint *listen; /* at least one */
+    size_t n_listen;
+    const char *endpoint; /* "host:port" as clients are told, or NULL */
+    const char *identity;
+    const char *realm;
+    uint32_t max_clients;
+    uint32_t session_timeout_s;
+    uint32_t workers; /* 0 = auto */
+
+    /* tunnel */
+    char device[IFNAMSIZ];
+    struct ip_prefix *addresses; /* the server's own, host bits kept; at most one per family */
+    size_t n_addresses;
+    uint16_t mtu;
+    struct ip_range *pool; /* sorted, disjoint; without the server's own address */
+    size_t n_pool;
+    struct ip_addr *dns; /* in the order of the file */
+    size_t n_dns;
+    struct ip_addr dns4, dns6; /* the same by family; family 0: none */
+    bool client_to_client;
+
+    struct config_user *users; /* sorted by name */
+    size_t n_users;
+
+    enum log_level log_level;
+    const char *log_file; /* NULL: standard error or the journal */
+    const char *control_socket;
+    const char *control_group;
+    const char *state;
+};
+
+/**
+ * config_load() - read a server file and its drop-ins, and check all of it
+ * @path: the file; drop-ins are `<path>.d/` + `*.yaml`, merged in lexical order
+ * @out: written on success; config_free() it
+ * @problems: gets every error and note, sorted; zeroed or used before
+ *
+ * Return: 0, also with notes; -EINVAL when the contents are wrong; another -errno when a file could
+ * not be read or memory ran out.  Every failure leaves at least one error in @problems.
+ */
+int config_load(const char *path, struct config **out, struct problems *problems);
+
+/**
+ * config_parse() - the same for one text in memory
+ * @name: stands for the file's name in messages
+ */
+int config_parse(const char *name, const void *text, size_t len, struct config **out,
+                 struct problems *problems);
+
+/** config_free() - accepts NULL. */
+void config_free(struct config *config);
+
+/** config_user_find() - by name.  Return: NULL when there is none. */
+const struct config_user *config_user_find(const struct config *config, const char *name);
+
+/** config_prefix() - the tunnel's own address and length in one family, or NULL. */
+const struct ip_prefix *config_prefix(const struct config *config, uint8_t family);
+
+#endif

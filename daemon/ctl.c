@@ -1,0 +1,163 @@
+/* What vpn-server answers to vpnctl. */
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cred.h"
+#include "common/version.h"
+#include "daemon/datapath/report.h"
+#include "daemon/server.h"
+
+static json_t *json_prefix(const struct ip_prefix *prefix)
+{
+    char text[IP_PREFIX_STRLEN];
+
+    return json_string(ip_prefix_format(prefix, text));
+}
+
+static json_t *json_addr(const struct ip_addr *addr)
+{
+    char text[IP_ADDR_STRLEN];
+
+    return json_string(ip_addr_format(addr, text));
+}
+
+static json_t *json_endpoint(const struct ip_endpoint *ep)
+{
+    char text[IP_ENDPOINT_STRLEN];
+
+    return json_string(ip_endpoint_format(ep, text));
+}
+
+static json_t *drops(struct server *s, const struct dp_stats *stats)
+{
+    json_t *out = report_drops(stats);
+    unsigned int i;
+
+    for (i = 1; i < HS_COUNT_NUM; i++)
+        json_object_set_new(out, hs_count_name(i), json_integer((json_int_t)s->hs_counts[i]));
+    return out;
+}
+
+static json_t *on_status(struct server *s)
+{
+    const struct config *c = s->config;
+    json_t *reply = ctl_reply_ok(), *addresses = json_array(), *listen = json_array();
+    struct dp_stats stats;
+    size_t i;
+
+    datapath_stats(&s->dp, &stats);
+    for (i = 0; i < c->n_addresses; i++)
+        json_array_append_new(addresses, json_prefix(&c->addresses[i]));
+    for (i = 0; i < c->n_listen; i++)
+        json_array_append_new(listen, json_endpoint(&c->listen[i]));
+    json_object_set_new(reply, "program", json_string("vpn-server"));
+    json_object_set_new(reply, "release", json_string(VPN_RELEASE));
+    json_object_set_new(reply, "pid", json_integer(getpid()));
+    json_object_set_new(reply, "started", report_time((time_t)(s->started_us / 1000000)));
+    json_object_set_new(reply, "device", json_string(c->device));
+    json_object_set_new(reply, "mtu", json_integer(c->mtu));
+    json_object_set_new(reply, "addresses", addresses);
+    json_object_set_new(reply, "listen", listen);
+    json_object_set_new(reply, "lanes", json_integer(s->lanes));
+    json_object_set_new(reply, "enclave", report_enclave(s->link));
+    json_object_set_new(reply, "sessions", json_integer(sessions_bound(s->sessions)));
+    json_object_set_new(reply, "users", json_integer((json_int_t)c->n_users));
+    json_object_set_new(reply, "traffic",
+                        json_pack("{s:I,s:I,s:I,s:I}", "rx_packets", (json_int_t)stats.rx_packets,
+                                  "rx_bytes", (json_int_t)stats.rx_bytes, "tx_packets",
+                                  (json_int_t)stats.tx_packets, "tx_bytes",
+                                  (json_int_t)stats.tx_bytes));
+    json_object_set_new(reply, "drops", drops(s, &stats));
+    return reply;
+}
+
+static json_int_t load(const _Atomic uint64_t *counter)
+{
+    return (json_int_t)atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static json_t *json_session(struct server *s, const struct server_session *session)
+{
+    struct dp_peer *peer = peers_get(&s->dp.peers, session->peer);
+    json_t *out = json_object(), *addresses = json_array();
+    char device[2 * WIRE_DEVICE_ID_LEN + 1];
+    struct path path;
+    time_t heard;
+    int i;
+
+    for (i = 0; i < WIRE_DEVICE_ID_LEN; i++)
+        snprintf(device + (size_t)2 * (size_t)i, 3, "%02x", session->lease->device[i]);
+    if (session->lease->ip4.family)
+        json_array_append_new(addresses, json_addr(&session->lease->ip4));
+    if (session->lease->ip6.family)
+        json_array_append_new(addresses, json_addr(&session->lease->ip6));
+    json_object_set_new(out, "device", json_string(device));
+    json_object_set_new(out, "addresses", addresses);
+    json_object_set_new(out, "since", report_time((time_t)(session->since_us / 1000000)));
+    if (!peer)
+        return out;
+    path = peer_path(peer);
+    heard = (time_t)(s->now.real_us / 1000000) -
+            (time_t)((s->now.mono_ms - (uint64_t)load(&peer->last_rx_ms)) / 1000);
+    json_object_set_new(out, "endpoint", json_endpoint(&path.remote));
+    json_object_set_new(out, "last_received", report_time(heard));
+    json_object_set_new(out, "rx_bytes", json_integer(load(&peer->rx_bytes)));
+    json_object_set_new(out, "tx_bytes", json_integer(load(&peer->tx_bytes)));
+    return out;
+}
+
+static json_t *on_users(struct server *s)
+{
+    json_t *reply = ctl_reply_ok(), *users = json_array();
+    const struct server_session *session = NULL;
+    size_t i;
+
+    for (i = 0; i < s->config->n_users; i++) {
+        const struct config_user *user = &s->config->users[i];
+
+        json_array_append_new(users, json_pack("{s:s,s:b,s:[]}", "user", user->name, "enabled",
+                                               user->enabled, "sessions"));
+    }
+    while ((session = sessions_each(s->sessions, (struct server_session *)(uintptr_t)session)) !=
+           NULL) {
+        json_t *list;
+
+        if (session->state != SERVER_SESSION_BOUND)
+            continue;
+        list = json_object_get(json_array_get(users, session->lease->user), "sessions");
+        json_array_append_new(list, json_session(s, session));
+    }
+    json_object_set_new(reply, "users", users);
+    return reply;
+}
+
+static json_t *on_identity(struct server *s)
+{
+    json_t *reply;
+    char key[CRED_KEY_TEXT_LEN + 1];
+
+    if (!s->ready_once)
+        return ctl_reply_error(CTL_CODE_FAILED, "the enclave is not ready yet; try again");
+    reply = ctl_reply_ok();
+    cred_key_encode(link_ready_info(s->link)->public_key, key);
+    json_object_set_new(reply, "identity", json_string(key));
+    json_object_set_new(reply, "realm", json_string(s->config->realm));
+    if (s->config->endpoint)
+        json_object_set_new(reply, "endpoint", json_string(s->config->endpoint));
+    return reply;
+}
+
+json_t *server_ctl(void *ctx, const char *cmd, const json_t *request, const struct ctl_peer *peer)
+{
+    struct server *s = ctx;
+
+    (void)request;
+    (void)peer;
+    if (strcmp(cmd, "status") == 0)
+        return on_status(s);
+    if (strcmp(cmd, "users") == 0)
+        return on_users(s);
+    if (strcmp(cmd, "identity") == 0)
+        return on_identity(s);
+    return ctl_reply_error(CTL_CODE_BAD_REQUEST, "this vpn-server has no command \"%s\"", cmd);
+}

@@ -1,0 +1,260 @@
+/* Owner's side of the data path: what exists before lanes run and after they stopped. */
+#include "daemon/datapath/datapath.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "daemon/datapath/lane.h"
+
+#define QUEUE_BYTES (1 << 20)
+
+const char *dp_drop_name(unsigned int drop)
+{
+    static const char *const names[] = {
+        [DP_DROP_BAD_LENGTH] = "bad-length",   [DP_DROP_BAD_TYPE] = "bad-type",
+        [DP_DROP_BAD_VERSION] = "bad-version", [DP_DROP_TOO_LONG] = "too-long",
+        [DP_DROP_BAD_MAC1] = "bad-mac1",       [DP_DROP_UNEXPECTED] = "unexpected",
+        [DP_DROP_NO_PEER] = "no-peer",         [DP_DROP_BAD_PACKET] = "bad-packet",
+        [DP_DROP_ISOLATED] = "isolated",       [DP_DROP_QUEUE_FULL] = "queue-full",
+        [DP_DROP_SEND] = "send-failed",        [DP_DROP_TUN_WRITE] = "tun-write",
+    };
+    static_assert(ARRAY_SIZE(names) == DP_DROP_NUM, "a new reason needs its name here");
+
+    return drop < DP_DROP_NUM ? names[drop] : "unknown";
+}
+
+static int queue_pair(int fds[2])
+{
+    int size = QUEUE_BYTES;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    (void)setsockopt(fds[1], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+    return 0;
+}
+
+int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32_t max_addresses)
+{
+    uint64_t seed;
+    uint32_t i, j;
+    int rc;
+
+    memset(dp, 0, sizeof(*dp));
+    dp->role = role;
+    dp->n_lanes = lanes;
+    dp->epoch.readers = lanes;
+    dp->event_fds[0] = dp->event_fds[1] = -1;
+    for (i = 0; i < IPC_MAX_LANES; i++) {
+        dp->inbox_fds[i][0] = dp->inbox_fds[i][1] = -1;
+        for (j = 0; j < DP_MAX_SOCKETS; j++)
+            dp->sockets[i][j] = -1;
+    }
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+        return -EIO;
+    dp->ports = calloc(DP_MAX_PORTS, sizeof(*dp->ports));
+    dp->lanes = aligned_alloc(64, (lanes * sizeof(*dp->lanes) + 63) & ~(size_t)63);
+    dp->lookup = lookup_new(max_addresses, seed, &dp->epoch);
+    rc = dp->ports && dp->lanes && dp->lookup ? peers_init(&dp->peers) : -ENOMEM;
+    if (dp->lanes)
+        memset(dp->lanes, 0, lanes * sizeof(*dp->lanes));
+    if (rc == 0)
+        rc = queue_pair(dp->event_fds);
+    for (i = 0; rc == 0 && i < lanes; i++)
+        rc = queue_pair(dp->inbox_fds[i]);
+    if (rc < 0)
+        datapath_clear(dp);
+    return rc;
+}
+
+void datapath_clear(struct datapath *dp)
+{
+    uint32_t i, j;
+
+    if (dp->lanes)
+        datapath_stop(dp, false);
+    for (i = 0; i < dp->n_lanes; i++) {
+        for (j = 0; j < dp->n_sockets; j++)
+            close_fdp(&dp->sockets[i][j]);
+        for (j = 0; j < dp->n_ports; j++)
+            close_fdp(&dp->ports[j].queue[i]);
+        close_fdp(&dp->inbox_fds[i][0]);
+        close_fdp(&dp->inbox_fds[i][1]);
+    }
+    close_fdp(&dp->event_fds[0]);
+    close_fdp(&dp->event_fds[1]);
+    lookup_free(dp->lookup);
+    peers_clear(&dp->peers);
+    free(dp->ports);
+    free(dp->lanes);
+    dp->lookup = NULL;
+    dp->ports = NULL;
+    dp->lanes = NULL;
+    dp->n_lanes = dp->n_ports = dp->n_sockets = 0;
+}
+
+int datapath_add_port(struct datapath *dp, bool by_lookup)
+{
+    struct dp_port *port = &dp->ports[dp->n_ports];
+    uint32_t i;
+
+    if (dp->n_ports == DP_MAX_PORTS)
+        return -ENOSPC;
+    for (i = 0; i < IPC_MAX_LANES; i++)
+        port->queue[i] = -1;
+    port->by_lookup = by_lookup;
+    return (int)dp->n_ports++;
+}
+
+/* Signals belong to the main thread's signalfd. */
+static int start_thread(struct lane *l)
+{
+    sigset_t all, old;
+    int rc;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = -pthread_create(&l->thread, NULL, lane_main, l);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return rc;
+}
+
+/* What was left for lanes that are gone means nothing to the next ones. */
+static void empty_inbox(struct datapath *dp, uint32_t lane)
+{
+    struct lane_request req;
+
+    while (recv(dp->inbox_fds[lane][0], &req, sizeof(req), MSG_DONTWAIT) > 0)
+        ;
+}
+
+int datapath_start(struct datapath *dp, struct link *link, struct err *err)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t i;
+    int rc;
+
+    for (i = 0; i < dp->n_lanes; i++) {
+        struct lane *l = &dp->lanes[i];
+
+        l->dp = dp;
+        l->number = i;
+        l->area = link_ring(link, i);
+        l->doorbell = link_doorbell(link, i);
+        l->stopping = l->broken = false;
+        /* Watching the ring pays only when the worker can run meanwhile. */
+        l->spins = cores > 1 ? 400 : 0;
+        empty_inbox(dp, i);
+        rc = start_thread(l);
+        if (rc < 0) {
+            dp->running = true;
+            datapath_stop(dp, false);
+            return err_set(err, rc, "a packet thread cannot be started: %s", strerror(-rc));
+        }
+        l->started = true;
+    }
+    dp->running = true;
+    return 0;
+}
+
+/* The lane may be behind with its inbox; a stop must arrive nevertheless. */
+static void post_stop(struct datapath *dp, uint32_t lane, bool drain)
+{
+    struct lane_request req;
+
+    memset(&req, 0, sizeof(req));
+    req.kind = LANE_REQUEST_STOP;
+    req.type = drain;
+    while (send(dp->inbox_fds[lane][1], &req, offsetof(struct lane_request, data), MSG_NOSIGNAL) <
+               0 &&
+           errno == EINTR)
+        ;
+}
+
+void datapath_stop(struct datapath *dp, bool drain)
+{
+    uint32_t i;
+
+    if (!dp->running)
+        return;
+    for (i = 0; i < dp->n_lanes; i++)
+        if (dp->lanes[i].started)
+            post_stop(dp, i, drain);
+    for (i = 0; i < dp->n_lanes; i++) {
+        if (dp->lanes[i].started)
+            pthread_join(dp->lanes[i].thread, NULL);
+        dp->lanes[i].started = false;
+    }
+    dp->running = false;
+}
+
+int datapath_event_fd(const struct datapath *dp)
+{
+    return dp->event_fds[0];
+}
+
+int datapath_event(struct datapath *dp, struct dp_event *event)
+{
+    ssize_t n = recv(dp->event_fds[0], event, sizeof(*event), MSG_DONTWAIT);
+
+    if (n < (ssize_t)offsetof(struct dp_event, data))
+        return -EAGAIN;
+    return 0;
+}
+
+int datapath_seal(struct datapath *dp, uint32_t peer, uint8_t type, const void *data, size_t len)
+{
+    uint32_t lane = IPC_PEER_SLOT(peer) % dp->n_lanes;
+    struct lane_request req;
+
+    if (len > sizeof(req.data) || !dp->running)
+        return -EINVAL;
+    memset(&req, 0, offsetof(struct lane_request, data));
+    req.kind = LANE_REQUEST_SEAL;
+    req.peer = peer;
+    req.type = type;
+    req.length = (uint32_t)len;
+    memcpy(req.data, data, len);
+    if (send(dp->inbox_fds[lane][1], &req, offsetof(struct lane_request, data) + len,
+             MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return -errno;
+    return 0;
+}
+
+int datapath_send(struct datapath *dp, const void *buf, size_t len, const struct path *to)
+{
+    if (to->socket >= dp->n_sockets)
+        return -EINVAL;
+    return udp_send_one(dp->sockets[0][to->socket], buf, len, to);
+}
+
+static uint64_t load(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void datapath_stats(struct datapath *dp, struct dp_stats *out)
+{
+    uint32_t i, j;
+
+    memset(out, 0, sizeof(*out));
+    for (i = 0; i < dp->n_lanes; i++) {
+        const struct lane *l = &dp->lanes[i];
+
+        for (j = 0; j < DP_DROP_NUM; j++)
+            out->drops[j] += load(&l->stats.drops[j]);
+        for (j = 0; j < RING_STATUS_NUM; j++)
+            out->statuses[j] += load(&l->stats.statuses[j]);
+        out->rx_packets += load(&l->stats.rx_packets);
+        out->rx_bytes += load(&l->stats.rx_bytes);
+        out->tx_packets += load(&l->stats.tx_packets);
+        out->tx_bytes += load(&l->stats.tx_bytes);
+    }
+}

@@ -1,0 +1,143 @@
+/*
+ * The data path as its owner sees it: lanes, devices, peers, and the events that lanes cannot
+ * settle alone.  The server has one device with a queue per lane; the client has one device per
+ * tunnel, each on one lane.
+ */
+#ifndef DAEMON_DATAPATH_DATAPATH_H
+#define DAEMON_DATAPATH_DATAPATH_H
+
+#include <pthread.h>
+
+#include "common/epoch.h"
+#include "common/err.h"
+#include "common/mac.h"
+#include "common/ring.h"
+#include "daemon/datapath/lookup.h"
+#include "daemon/datapath/peers.h"
+#include "enclave/link.h"
+
+#define DP_MAX_SOCKETS 16
+#define DP_MAX_PORTS   1024
+#define DP_EVENT_DATA  512
+
+/* Why a lane dropped something, beside what the enclave says (ring statuses). */
+enum dp_drop {
+    DP_DROP_BAD_LENGTH,
+    DP_DROP_BAD_TYPE,
+    DP_DROP_BAD_VERSION,
+    DP_DROP_TOO_LONG, /* over 2048 bytes */
+    DP_DROP_BAD_MAC1,
+    DP_DROP_UNEXPECTED, /* a kind of message this side does not take */
+    DP_DROP_NO_PEER,    /* TUN: nobody owns the inner destination */
+    DP_DROP_BAD_PACKET, /* TUN: not a valid IP packet, or larger than the peer's MTU */
+    DP_DROP_ISOLATED,   /* user to user, and client-to-client is off */
+    DP_DROP_QUEUE_FULL, /* the main thread or another lane did not keep up */
+    DP_DROP_SEND,       /* the kernel refused to send */
+    DP_DROP_TUN_WRITE,  /* the kernel refused a packet from the tunnel */
+    DP_DROP_NUM,
+};
+
+const char *dp_drop_name(unsigned int drop);
+
+/* Summed over lanes by datapath_stats(). */
+struct dp_stats {
+    uint64_t drops[DP_DROP_NUM];
+    uint64_t statuses[RING_STATUS_NUM]; /* what the enclave refused, by reason */
+    uint64_t rx_packets, rx_bytes;      /* out of the tunnel, inner */
+    uint64_t tx_packets, tx_bytes;      /* into the tunnel, inner */
+};
+
+enum dp_event_kind {
+    DP_EVENT_HANDSHAKE,  /* a datagram of types 1 and 2 for the main thread */
+    DP_EVENT_UNKNOWN,    /* a transport message of an unknown index: maybe answer STALE */
+    DP_EVENT_PROMOTED,   /* a peer confirmed its new session */
+    DP_EVENT_MOVED,      /* a peer's endpoint changed */
+    DP_EVENT_PONG,       /* data: the 16 bytes */
+    DP_EVENT_DISCONNECT, /* data[0]: the reason */
+    DP_EVENT_RING,       /* the enclave broke the ring: it must be replaced */
+};
+
+/* From a lane to the main thread, one message each. */
+struct dp_event {
+    uint32_t kind; /* enum dp_event_kind */
+    uint32_t lane;
+    uint32_t peer;
+    uint32_t length; /* of data in use; UNKNOWN: of the whole datagram */
+    struct path from;
+    uint8_t data[DP_EVENT_DATA];
+};
+
+enum dp_role {
+    DP_SERVER,
+    DP_CLIENT
+};
+
+/* A TUN device.  queue[lane] is -1 where this lane does not serve it. */
+struct dp_port {
+    int queue[IPC_MAX_LANES];
+    _Atomic uint32_t peer; /* client: who gets what the kernel routes here; 0: look up */
+    bool by_lookup;        /* server */
+};
+
+struct lane;
+
+struct datapath {
+    enum dp_role role;
+    uint32_t n_lanes, n_sockets, n_ports;
+    bool client_to_client;
+    struct mac_keys mac; /* server: for mac1 */
+    struct epoch epoch;
+    struct peers peers;
+    struct lookup *lookup; /* server */
+    int sockets[IPC_MAX_LANES][DP_MAX_SOCKETS];
+    struct dp_port *ports;
+    int event_fds[2];                /* [0]: the main thread reads; [1]: lanes write */
+    int inbox_fds[IPC_MAX_LANES][2]; /* [0]: the lane reads; [1]: anybody writes */
+    struct lane *lanes;
+    bool running;
+};
+
+/**
+ * datapath_init() - empty, no threads
+ * @max_addresses: inner addresses of the lookup table (server)
+ *
+ * Sockets, ports and mac keys are filled in by the caller before datapath_start().
+ */
+int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32_t max_addresses);
+/** datapath_clear() - stop, close sockets, queues and everything else. */
+void datapath_clear(struct datapath *dp);
+
+/**
+ * datapath_add_port() - one more device; all queues -1
+ *
+ * Return: its number, or -ENOSPC.
+ */
+int datapath_add_port(struct datapath *dp, bool by_lookup);
+
+/** datapath_start() - the enclave is ready: start the lanes on its rings.  Return: 0 or -errno. */
+int datapath_start(struct datapath *dp, struct link *link, struct err *err);
+/**
+ * datapath_stop() - end the lanes; sockets and devices stay open
+ * @drain: let what is under way in the rings come out first (bounded)
+ */
+void datapath_stop(struct datapath *dp, bool drain);
+
+/** datapath_event_fd() - readable when datapath_event() has something. */
+int datapath_event_fd(const struct datapath *dp);
+/** datapath_event() - the next event.  Return: 0, or -EAGAIN when there is none. */
+int datapath_event(struct datapath *dp, struct dp_event *event);
+
+/**
+ * datapath_seal() - have a small message sealed and sent to a peer by its lane
+ * @type: WIRE_PING, WIRE_PONG, WIRE_DISCONNECT or WIRE_DATA
+ *
+ * Return: 0 or -EAGAIN when the lane does not keep up.
+ */
+int datapath_seal(struct datapath *dp, uint32_t peer, uint8_t type, const void *data, size_t len);
+
+/** datapath_send() - send a datagram that needs no session (handshakes, STALE). */
+int datapath_send(struct datapath *dp, const void *buf, size_t len, const struct path *to);
+
+void datapath_stats(struct datapath *dp, struct dp_stats *out);
+
+#endif

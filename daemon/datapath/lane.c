@@ -1,0 +1,285 @@
+/*
+ * The lane's loop.
+ *
+ * Theory of operation
+ * -------------------
+ * A lane moves batches between three places: its UDP sockets, its TUN queues, and the enclave's
+ * worker behind the ring.  It never waits for one of them alone: one epoll set holds sockets,
+ * queues, the worker's doorbell and the lane's inbox.
+ *
+ *   UDP ─recvmmsg→ slot ─submit(OPEN)→ worker ─complete→ lane_opened() ─write→ TUN
+ *   TUN ─read────→ slot ─submit(SEAL)→ worker ─complete→ lane_sealed() ─sendmmsg→ UDP
+ *
+ * All packets of a round are submitted before the lane looks for results, so that worker and lane
+ * run side by side.  After submitting it watches the completion ring for a moment (a wake-up costs
+ * more than the worker needs for a small batch) and then sleeps with the ring's flag set.  When
+ * all slots are under way, sockets and queues are left alone: the kernel's buffers are the queue,
+ * and a full one pushes back on the sender.
+ *
+ * Nothing here locks, allocates or logs.
+ */
+#include "daemon/datapath/lane.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* How long a stopping lane waits for what is under way. */
+#define DRAIN_MS 200
+
+/* What an epoll event belongs to. */
+enum source {
+    SOURCE_SOCKET,
+    SOURCE_PORT,
+    SOURCE_DOORBELL,
+    SOURCE_INBOX
+};
+
+int lane_slot_take(struct lane *l)
+{
+    return l->n_free ? l->free[--l->n_free] : -1;
+}
+
+/* Last in, first out: the slot still in the cache is used next. */
+void lane_slot_give(struct lane *l, unsigned int slot)
+{
+    l->free[l->n_free++] = (uint16_t)slot;
+}
+
+struct ring_slot *lane_slot(struct lane *l, unsigned int slot)
+{
+    return &l->area->slots[slot];
+}
+
+void lane_submit(struct lane *l, unsigned int slot, enum ring_op op, unsigned int count)
+{
+    struct ring_entry entry = {.slot = (uint16_t)slot, .op = (uint8_t)op, .count = (uint8_t)count};
+    uint8_t bell = 0;
+
+    if (count == 0) {
+        lane_slot_give(l, slot);
+        return;
+    }
+    if (ring_push(&l->submit, entry) < 0) {
+        l->broken = true;
+        return;
+    }
+    if (ring_wants_bell(&l->submit))
+        (void)send(l->doorbell, &bell, sizeof(bell), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void lane_event(struct lane *l, struct dp_event *event, const void *data, size_t len)
+{
+    if (len > sizeof(event->data))
+        len = sizeof(event->data);
+    event->lane = l->number;
+    if (len)
+        memcpy(event->data, data, len);
+    if (send(l->dp->event_fds[1], event, offsetof(struct dp_event, data) + len,
+             MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        lane_drop(l, DP_DROP_QUEUE_FULL);
+}
+
+/* ---- results -------------------------------------------------------------------------------- */
+
+/* Return: batches that came back. */
+static unsigned int complete_batches(struct lane *l)
+{
+    struct ring_entry entry;
+    unsigned int n = 0;
+    int rc;
+
+    while ((rc = ring_pop(&l->complete, &entry)) > 0) {
+        if (entry.op == RING_OPEN)
+            lane_opened(l, entry.slot, entry.count);
+        else
+            lane_sealed(l, entry.slot, entry.count);
+        lane_slot_give(l, entry.slot);
+        n++;
+    }
+    if (rc < 0)
+        l->broken = true;
+    return n;
+}
+
+/* ---- inbox ---------------------------------------------------------------------------------- */
+
+static void read_inbox(struct lane *l)
+{
+    struct lane_request req;
+    ssize_t n;
+
+    while (l->n_free &&
+           (n = recv(l->dp->inbox_fds[l->number][0], &req, sizeof(req), MSG_DONTWAIT)) > 0) {
+        if ((size_t)n < offsetof(struct lane_request, data) ||
+            req.length != (size_t)n - offsetof(struct lane_request, data))
+            continue;
+        switch ((enum lane_request_kind)req.kind) {
+        case LANE_REQUEST_STOP:
+            l->stopping = true;
+            l->stop_by_ms = l->now.mono_ms + (req.type ? DRAIN_MS : 0);
+            break;
+        case LANE_REQUEST_SEAL:
+            lane_seal_small(l, req.peer, (uint8_t)req.type, req.data, req.length);
+            break;
+        case LANE_REQUEST_DATAGRAM:
+            lane_take_datagram(l, &req);
+            break;
+        }
+    }
+}
+
+/* ---- waiting -------------------------------------------------------------------------------- */
+
+static int watch(struct lane *l, int fd, enum source source, uint32_t number)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = (uint64_t)source << 32 | number};
+
+    return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+static int watch_all(struct lane *l)
+{
+    const struct datapath *dp = l->dp;
+    uint32_t i;
+    int rc = watch(l, l->doorbell, SOURCE_DOORBELL, 0);
+
+    if (rc == 0)
+        rc = watch(l, dp->inbox_fds[l->number][0], SOURCE_INBOX, 0);
+    for (i = 0; rc == 0 && i < dp->n_sockets; i++)
+        if (dp->sockets[l->number][i] >= 0)
+            rc = watch(l, dp->sockets[l->number][i], SOURCE_SOCKET, i);
+    for (i = 0; rc == 0 && i < dp->n_ports; i++)
+        if (dp->ports[i].queue[l->number] >= 0)
+            rc = watch(l, dp->ports[i].queue[l->number], SOURCE_PORT, i);
+    return rc;
+}
+
+static void answer_doorbell(struct lane *l)
+{
+    uint8_t bells[64];
+    ssize_t n = recv(l->doorbell, bells, sizeof(bells), MSG_DONTWAIT);
+
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        l->broken = true;
+}
+
+/* Return: true when anything was done. */
+static bool serve_sources(struct lane *l, const struct epoll_event *events, int n)
+{
+    bool busy = false;
+    int i;
+
+    for (i = 0; i < n; i++) {
+        uint32_t number = (uint32_t)events[i].data.u64;
+
+        switch ((enum source)(events[i].data.u64 >> 32)) {
+        case SOURCE_SOCKET:
+            busy |= lane_receive(l, number) > 0;
+            break;
+        case SOURCE_PORT:
+            busy |= lane_read_tun(l, number) > 0;
+            break;
+        case SOURCE_DOORBELL:
+            answer_doorbell(l);
+            break;
+        case SOURCE_INBOX:
+            read_inbox(l);
+            busy = true;
+            break;
+        }
+    }
+    return busy;
+}
+
+/* While the worker is at it, results are likely to come within microseconds. */
+static bool results_soon(struct lane *l)
+{
+    uint32_t i;
+
+    if (l->n_free == RING_SLOTS)
+        return false;
+    for (i = 0; i < l->spins; i++) {
+        if (atomic_load_explicit(&l->complete.ring->tail, memory_order_relaxed) !=
+            l->complete.index)
+            return true;
+        ring_pause();
+    }
+    return false;
+}
+
+static void tell_broken(struct lane *l)
+{
+    struct dp_event event = {.kind = DP_EVENT_RING};
+
+    lane_event(l, &event, NULL, 0);
+}
+
+/* With every slot under way there is nothing to read into: wait for the doorbell alone. */
+static int wait_events(struct lane *l, struct epoll_event *events, int max, bool may_block)
+{
+    int timeout = may_block && ring_sleep(&l->complete) ? 1000 : 0;
+    int n;
+
+    if (timeout && l->n_free == 0) {
+        struct timeval second = {.tv_sec = 1};
+        uint8_t bells[64];
+
+        (void)setsockopt(l->doorbell, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+        n = recv(l->doorbell, bells, sizeof(bells), 0) == 0 ? -1 : 0;
+        if (n < 0)
+            l->broken = true;
+    } else {
+        n = epoll_wait(l->epoll, events, max, timeout);
+    }
+    ring_awake(&l->complete);
+    return n < 0 ? 0 : n;
+}
+
+static bool lane_over(const struct lane *l)
+{
+    return l->broken ||
+           (l->stopping && (l->n_free == RING_SLOTS || l->now.mono_ms >= l->stop_by_ms));
+}
+
+static void lane_loop(struct lane *l)
+{
+    struct epoch *epoch = &l->dp->epoch;
+    struct epoll_event events[32];
+    bool busy = false;
+
+    while (!lane_over(l)) {
+        int n = wait_events(l, events, 32, !busy && !results_soon(l));
+
+        clock_read(&l->now);
+        epoch_enter(epoch, l->number);
+        busy = complete_batches(l) > 0;
+        if (!l->stopping || l->n_free == RING_SLOTS)
+            busy |= serve_sources(l, events, n);
+        epoch_leave(epoch, l->number);
+    }
+}
+
+void *lane_main(void *arg)
+{
+    struct lane *l = arg;
+    unsigned int i;
+
+    l->n_free = 0;
+    for (i = 0; i < RING_SLOTS; i++)
+        lane_slot_give(l, RING_SLOTS - 1 - i);
+    ring_end_init(&l->submit, &l->area->submit);
+    ring_end_init(&l->complete, &l->area->complete);
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (l->epoll < 0 || watch_all(l) < 0)
+        l->broken = true;
+    clock_read(&l->now);
+    lane_loop(l);
+    if (l->epoll >= 0)
+        close(l->epoll);
+    if (l->broken)
+        tell_broken(l);
+    return NULL;
+}

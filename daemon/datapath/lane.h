@@ -1,0 +1,105 @@
+/* A lane: one I/O thread, its sockets, its TUN queues, one ring pair.  Private to datapath/. */
+#ifndef DAEMON_DATAPATH_LANE_H
+#define DAEMON_DATAPATH_LANE_H
+
+#include "common/clock.h"
+#include "common/wire.h"
+#include "daemon/datapath/datapath.h"
+#include "daemon/datapath/udp.h"
+
+/*
+ * Packets read one by one stand in cells of a slot: a datagram at its start, or a plaintext at
+ * WIRE_OVERHEAD behind it, with the device's header (struct virtio_net_hdr) just before.
+ */
+#define LANE_CELL       2112 /* 33 cache lines: consecutive cells do not share a set */
+#define LANE_BATCH      UDP_BATCH
+#define LANE_VNET_LEN   10
+#define LANE_CELL_AT(i) (RING_TABLE_SIZE + (size_t)(i)*LANE_CELL)
+
+enum lane_request_kind {
+    LANE_REQUEST_STOP,
+    LANE_REQUEST_SEAL,     /* a small message for a peer */
+    LANE_REQUEST_DATAGRAM, /* a datagram whose session this lane owns, from another lane */
+};
+
+/* What arrives in a lane's inbox. */
+struct lane_request {
+    uint32_t kind; /* enum lane_request_kind */
+    uint32_t peer;
+    uint32_t type;
+    uint32_t length;
+    struct path from;
+    uint8_t data[WIRE_DATAGRAM_MAX];
+};
+
+/* Where each packet of a slot came from, kept on our side of the ring. */
+struct lane_slot {
+    struct path from[LANE_BATCH];
+};
+
+struct lane {
+    struct datapath *dp;
+    uint32_t number;
+    pthread_t thread;
+    bool started;
+    struct ring_area *area;
+    int doorbell;
+    int epoll;
+    struct ring_end submit, complete;
+    uint16_t free[RING_SLOTS];
+    uint32_t n_free;
+    bool stopping;
+    bool broken; /* the enclave violated the ring or is gone */
+    uint64_t stop_by_ms;
+    struct clock now;
+    uint32_t spins;
+    /* Written by this lane, read by the main thread. */
+    struct {
+        _Atomic uint64_t drops[DP_DROP_NUM];
+        _Atomic uint64_t statuses[RING_STATUS_NUM];
+        _Atomic uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+    } stats;
+    struct lane_slot slots[RING_SLOTS];
+    struct udp_batch rx, tx;
+};
+
+/** lane_main() - the thread. */
+void *lane_main(void *lane);
+
+/* Shared between the lane's files. */
+
+/** lane_count() - one more in a counter that only this lane writes. */
+static inline void lane_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+static inline void lane_drop(struct lane *l, enum dp_drop why)
+{
+    lane_count(&l->stats.drops[why], 1);
+}
+
+/** lane_slot_take() - a free slot's number, or -1. */
+int lane_slot_take(struct lane *l);
+void lane_slot_give(struct lane *l, unsigned int slot);
+struct ring_slot *lane_slot(struct lane *l, unsigned int slot);
+/** lane_submit() - hand a filled slot to the worker; with no packets it is given back. */
+void lane_submit(struct lane *l, unsigned int slot, enum ring_op op, unsigned int count);
+/** lane_event() - tell the main thread; a full queue is counted. */
+void lane_event(struct lane *l, struct dp_event *event, const void *data, size_t len);
+
+/** lane_receive() - read one batch from a socket.  Return: datagrams read (0: it is empty). */
+unsigned int lane_receive(struct lane *l, uint32_t socket);
+/** lane_take_datagram() - a datagram another lane handed over. */
+void lane_take_datagram(struct lane *l, const struct lane_request *req);
+/** lane_read_tun() - read one batch from a device.  Return: packets read. */
+unsigned int lane_read_tun(struct lane *l, uint32_t port);
+/** lane_seal_small() - submit one small message for a peer. */
+void lane_seal_small(struct lane *l, uint32_t peer, uint8_t type, const void *data, size_t len);
+/** lane_opened() - deliver an opened batch. */
+void lane_opened(struct lane *l, unsigned int slot, unsigned int count);
+/** lane_sealed() - send a sealed batch. */
+void lane_sealed(struct lane *l, unsigned int slot, unsigned int count);
+
+#endif

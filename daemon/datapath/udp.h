@@ -1,0 +1,62 @@
+/* UDP sockets of a lane: opening, steering, and batches with the address that was called. */
+#ifndef DAEMON_DATAPATH_UDP_H
+#define DAEMON_DATAPATH_UDP_H
+
+#include <sys/socket.h>
+
+#include "common/err.h"
+#include "daemon/datapath/peers.h"
+
+#define UDP_BATCH 32
+
+/**
+ * udp_open() - one socket
+ * @local: address and port to bind; port 0 for any; an unspecified address for all of its family
+ * @reuse: join the SO_REUSEPORT group of the same address
+ * @mark: SO_MARK, 0 for none
+ *
+ * Non-blocking, large buffers, PKTINFO, path-MTU probing (no fragments of our own), IPv6 only on
+ * IPv6 sockets.
+ *
+ * Return: a descriptor or -errno with the sentence.
+ */
+int udp_open(const struct ip_endpoint *local, bool reuse, uint32_t mark, struct err *err);
+
+/** udp_bound_port() - the port a socket is bound to, 0 when unknown. */
+uint16_t udp_bound_port(int fd);
+
+/**
+ * udp_steer() - spread a REUSEPORT group over lanes by the packets' own bytes
+ * @fd: any socket of the group; sockets must have been bound in the order of their lanes
+ *
+ * A classic BPF program returns word 16 of the payload mod @lanes: a transport message's receiver
+ * index, which the enclave chose to fit its peer's lane.  (For a CONNECT_REQ it is the client's
+ * index: any lane will do.)
+ *
+ * Return: 0 or -errno; without it only one lane can be used.
+ */
+int udp_steer(int fd, uint32_t lanes);
+
+/* A batch to receive into, or to send. */
+struct udp_batch {
+    struct mmsghdr msgs[UDP_BATCH];
+    struct iovec iovs[UDP_BATCH];
+    struct sockaddr_storage names[UDP_BATCH];
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+    } controls[UDP_BATCH];
+};
+
+/** udp_batch_receive() - prepare message @i to receive up to @len bytes into @buf. */
+void udp_batch_receive(struct udp_batch *b, unsigned int i, void *buf, size_t len);
+/** udp_batch_from() - after recvmmsg(): where message @i came from and what address was called. */
+int udp_batch_from(const struct udp_batch *b, unsigned int i, struct path *out);
+/** udp_batch_send() - prepare message @i with @len bytes for @to. */
+void udp_batch_send(struct udp_batch *b, unsigned int i, void *buf, size_t len,
+                    const struct path *to);
+
+/** udp_send_one() - one datagram outside a batch.  Return: 0 or -errno. */
+int udp_send_one(int fd, const void *buf, size_t len, const struct path *to);
+
+#endif

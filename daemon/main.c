@@ -1,0 +1,302 @@
+/* vpn-server: command line, and the steps that need root, in order. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/process.h"
+#include "common/version.h"
+#include "daemon/config.h"
+#include "daemon/init.h"
+#include "daemon/server.h"
+
+#define PIDFILE   "/run/vpn/vpn-server.pid"
+#define EX_OK     0
+#define EX_FAILED 1
+#define EX_USAGE  64
+#define EX_CONFIG 65
+#define EX_NOPERM 77
+#define USERS_MIN 16384 /* users may be added later without a new enclave */
+
+struct options {
+    const char *config, *pidfile, *init_dir;
+    bool background, check, init, verbose;
+};
+
+static void usage(FILE *out)
+{
+    fputs("usage: vpn-server [-c FILE] [-d] [-p PIDFILE] [-v]\n"
+          "       vpn-server --check [-c FILE]\n"
+          "       vpn-server --init [DIR]\n"
+          "\n"
+          "  -c, --config FILE   configuration (default " CONFIG_PATH ")\n"
+          "  -d, --daemon        go to the background; log.file must be set\n"
+          "  -p, --pidfile FILE  with -d (default " PIDFILE ")\n"
+          "      --check         check the configuration and exit\n"
+          "      --init [DIR]    write a first configuration, a realm and an identity\n"
+          "  -v, --verbose       log debug lines\n"
+          "  -V, --version       print the version\n"
+          "  -h, --help          print this\n",
+          out);
+}
+
+/* Return: -1 to go on, else the exit status. */
+static int parse_options(int argc, char **argv, struct options *o)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"daemon", no_argument, NULL, 'd'},
+        {"pidfile", required_argument, NULL, 'p'},
+        {"check", no_argument, NULL, 'k'},
+        {"init", no_argument, NULL, 'i'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    int c;
+
+    *o = (struct options){.config = CONFIG_PATH, .pidfile = PIDFILE, .init_dir = INIT_DIR};
+    while ((c = getopt_long(argc, argv, "c:dp:vVh", options, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            o->config = optarg;
+            break;
+        case 'd':
+            o->background = true;
+            break;
+        case 'p':
+            o->pidfile = optarg;
+            break;
+        case 'k':
+            o->check = true;
+            break;
+        case 'i':
+            o->init = true;
+            break;
+        case 'v':
+            o->verbose = true;
+            break;
+        case 'V':
+            puts("vpn-server " VPN_RELEASE);
+            return EX_OK;
+        case 'h':
+            usage(stdout);
+            return EX_OK;
+        default:
+            usage(stderr);
+            return EX_USAGE;
+        }
+    }
+    if (o->init && optind < argc)
+        o->init_dir = argv[optind++];
+    if (optind < argc) {
+        fprintf(stderr, "vpn-server: unexpected argument \"%s\"\n", argv[optind]);
+        usage(stderr);
+        return EX_USAGE;
+    }
+    return -1;
+}
+
+static int do_init(const char *dir)
+{
+    struct err err;
+    int rc = init_write(dir, stdout, &err);
+
+    if (rc == 0)
+        return EX_OK;
+    fprintf(stderr, "vpn-server: %s\n", err.msg);
+    return rc == -EACCES || rc == -EPERM ? EX_NOPERM : EX_FAILED;
+}
+
+static uint32_t choose_lanes(const struct config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    /* A lane is two busy threads: the packet thread here and its worker in the enclave. */
+    uint32_t lanes = config->workers ? config->workers : (uint32_t)(cores > 1 ? cores / 2 : 1);
+
+    return lanes > IPC_MAX_LANES ? IPC_MAX_LANES : lanes;
+}
+
+static bool has_low_port(const struct config *config)
+{
+    size_t i;
+
+    for (i = 0; i < config->n_listen; i++)
+        if (config->listen[i].port < 1024)
+            return true;
+    return false;
+}
+
+/* The folder of @path belongs to the daemon when it has to be made. */
+static int make_folder_of(const char *path, struct account account, struct err *err)
+{
+    _cleanup_(free_p) char *copy = strdup(path);
+
+    return copy ? process_folder(dirname(copy), account, 0755, err) : -ENOMEM;
+}
+
+/*
+ * As root, because the folder may be closed to the daemon's uid; but the file becomes the daemon's,
+ * so that it can be opened again after a rotation.
+ */
+static int open_log(const struct config *config, struct account account, struct err *err)
+{
+    int rc;
+
+    log_set_level(config->log_level);
+    if (!config->log_file)
+        return 0;
+    rc = make_folder_of(config->log_file, account, err);
+    if (rc < 0)
+        return rc;
+    rc = log_open_file(config->log_file, err);
+    if (rc == 0 && geteuid() == 0 && lchown(config->log_file, account.uid, account.gid) < 0)
+        rc = err_set(err, -errno, "%s: its owner cannot be set (%s)", config->log_file,
+                     strerror(errno));
+    return rc;
+}
+
+static int start_spawner(struct server *s, const struct config *config, struct err *err)
+{
+    struct account enclave = process_account("vpn-enclave", PROCESS_UID_ENCLAVE);
+    uint32_t users = config->n_users > USERS_MIN / 2 ? 2 * (uint32_t)config->n_users : USERS_MIN;
+    /* Confirmed clients, logins under way, and sessions that are just ending. */
+    uint32_t peers = 2 * config->max_clients + 64;
+    char lanes_text[16], peers_text[16], users_text[16], uid_text[16], gid_text[16];
+    char *argv[] = {
+        "vpn-enclave",
+        "--lanes",
+        lanes_text,
+        "--peers",
+        peers_text,
+        "--users",
+        users_text,
+        "--uid",
+        uid_text,
+        "--gid",
+        gid_text,
+        "--identity",
+        (char *)(uintptr_t)config->identity,
+        NULL,
+    };
+
+    s->lanes = choose_lanes(config);
+    snprintf(lanes_text, sizeof(lanes_text), "%u", s->lanes);
+    snprintf(peers_text, sizeof(peers_text), "%u", peers > IPC_MAX_PEERS ? IPC_MAX_PEERS : peers);
+    snprintf(users_text, sizeof(users_text), "%u", users);
+    snprintf(uid_text, sizeof(uid_text), "%u", (unsigned int)enclave.uid);
+    snprintf(gid_text, sizeof(gid_text), "%u", (unsigned int)enclave.gid);
+    return spawner_start(&s->spawner, argv, err);
+}
+
+/* Everything that needs root, up to giving it up. */
+static int prepare(struct server *s, const struct config *config, const struct options *o,
+                   int *control_fd, gid_t *control_gid, struct err *err)
+{
+    struct account account = process_account("vpn", PROCESS_UID_DAEMON);
+    int rc;
+
+    if (geteuid() != 0)
+        account = (struct account){geteuid(), getegid()};
+    if (o->background) {
+        rc = make_folder_of(o->pidfile, account, err);
+        if (rc == 0)
+            rc = process_pidfile(o->pidfile, err);
+        if (rc < 0)
+            return rc;
+    }
+    rc = open_log(config, account, err);
+    if (rc < 0)
+        return rc;
+    if (o->verbose)
+        log_set_level(LOG_LEVEL_DEBUG);
+    log_info("vpn-server " VPN_RELEASE " starting");
+    *control_gid = process_group(config->control_group);
+    *control_fd = ctl_listen(config->control_socket, account.uid,
+                             *control_gid == (gid_t)-1 ? account.gid : *control_gid, 0660, err);
+    if (*control_fd < 0)
+        return *control_fd;
+    if (*control_gid == (gid_t)-1)
+        log_debug("no group \"%s\" on this system: only root may use vpnctl",
+                  config->control_group);
+    rc = start_spawner(s, config, err);
+    if (rc < 0)
+        return rc;
+    return process_drop(account, has_low_port(config), err);
+}
+
+static int load(const char *path, struct config **config)
+{
+    struct problems problems = {0};
+    int rc = config_load(path, config, &problems);
+
+    problems_print(&problems, stderr);
+    problems_clear(&problems);
+    return rc;
+}
+
+static int exit_status(int rc)
+{
+    return rc == -EPERM || rc == -EACCES ? EX_NOPERM : EX_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    static struct server server = {.exit_status = -1};
+    struct config *config = NULL;
+    struct options options;
+    gid_t control_gid = (gid_t)-1;
+    int control_fd = -1;
+    struct err err;
+    int rc = parse_options(argc, argv, &options);
+
+    if (rc >= 0)
+        return rc;
+    if (options.init)
+        return do_init(options.init_dir);
+    if (load(options.config, &config) < 0)
+        return EX_CONFIG;
+    if (options.check) {
+        printf("%s: configuration is valid (%zu user%s)\n", options.config, config->n_users,
+               config->n_users == 1 ? "" : "s");
+        config_free(config);
+        return EX_OK;
+    }
+    if (options.background && !config->log_file) {
+        fprintf(stderr, "vpn-server: -d needs a log file: set log.file in %s\n", options.config);
+        return EX_USAGE;
+    }
+    if (options.background && process_background(&err) < 0) {
+        fprintf(stderr, "vpn-server: %s\n", err.msg);
+        return EX_FAILED;
+    }
+    rc = prepare(&server, config, &options, &control_fd, &control_gid, &err);
+    if (rc == 0)
+        rc = server_start(&server, config, control_fd, control_gid, &err);
+    if (rc < 0) {
+        log_error("%s", err.msg);
+        /* In the background the terminal still listens until we are ready. */
+        if (options.background)
+            fprintf(stderr, "vpn-server: %s\n", err.msg);
+        rc = exit_status(rc);
+    } else {
+        rc = server_run(&server);
+    }
+    server.config = config;
+    server_stop(&server);
+    if (options.background)
+        unlink(options.pidfile);
+    unlink(config->control_socket);
+    config_free(config);
+    log_info("ended");
+    log_close();
+    return rc;
+}

@@ -1,0 +1,503 @@
+/*
+ * vpn-server from start to end: what is opened, in which order, and the one switch that turns it.
+ *
+ * After "running" no packet, peer, kernel answer or enclave death ends the daemon.
+ */
+#include "daemon/server.h"
+
+#include <errno.h>
+#include <linux/if_tun.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/cred.h"
+#include "common/log.h"
+#include "common/process.h"
+#include "daemon/datapath/udp.h"
+#include "enclave/spawner.h"
+#include "netlink/addr.h"
+#include "netlink/conn.h"
+#include "netlink/link.h"
+#include "netlink/tun.h"
+
+#define DEVICE_ALIAS "vpn-server"
+#define TICK_MS      1000
+
+enum source {
+    SOURCE_SIGNAL,
+    SOURCE_ENCLAVE,
+    SOURCE_DATAPATH,
+    SOURCE_CONTROL,
+};
+
+const char *hs_count_name(unsigned int count)
+{
+    static const char *const names[HS_COUNT_NUM] = {
+        [HS_COUNT_MALFORMED] = "login-malformed",   [HS_COUNT_REPLAY] = "login-replay",
+        [HS_COUNT_CRYPTO] = "login-forged",         [HS_COUNT_UNKNOWN_KEY] = "login-unknown-key",
+        [HS_COUNT_PEER_LIMIT] = "login-peer-limit", [HS_COUNT_BUSY] = "login-busy",
+        [HS_COUNT_EXPIRED] = "login-expired",       [HS_COUNT_OVERLOAD] = "login-overload",
+        [HS_COUNT_NOT_READY] = "login-no-enclave",  [HS_COUNT_STALE_BUDGET] = "stale-budget",
+    };
+
+    return count < HS_COUNT_NUM && names[count] ? names[count] : "unknown";
+}
+
+/* ---- the TUN device
+ * ------------------------------------------------------------------------------ */
+
+/* A device of that name may be a leftover of ours, or somebody else's. */
+static int check_device(struct server *s, struct err *err)
+{
+    struct net_link link;
+    int rc = net_link_get(s->net, s->config->device, &link, err);
+
+    if (rc == -ENODEV)
+        return 0;
+    if (rc < 0)
+        return rc;
+    if (strcmp(link.kind, "tun") != 0 || strcmp(link.alias, DEVICE_ALIAS) != 0)
+        return err_set(err, -EEXIST,
+                       "%s: a device of this name exists and is not ours (choose another with "
+                       "tunnel.device)",
+                       s->config->device);
+    if (link.carrier)
+        return err_set(err, -EBUSY, "%s: another vpn-server is using it", s->config->device);
+    return 0;
+}
+
+static int open_queues(struct server *s, struct err *err)
+{
+    const struct tun_options options = {.multi_queue = true, .persist = true};
+    int port = datapath_add_port(&s->dp, true);
+    uint32_t i;
+
+    if (port < 0)
+        return port;
+    for (i = 0; i < s->lanes; i++) {
+        int fd = spawner_open_tun(&s->spawner, err);
+        int rc;
+
+        if (fd < 0)
+            return fd;
+        rc = tun_attach(fd, s->config->device, &options, err);
+        if (rc < 0) {
+            close(fd);
+            return rc;
+        }
+        s->device_made = true;
+        s->dp.ports[port].queue[i] = fd;
+    }
+    return 0;
+}
+
+struct stray {
+    const struct config *config;
+    struct net_addr addrs[64];
+    size_t n;
+};
+
+/* On our own device every address that the file does not name is a leftover. */
+static int note_stray(const struct net_addr *addr, void *ctx)
+{
+    struct stray *stray = ctx;
+    const struct ip_prefix *own = config_prefix(stray->config, addr->prefix.addr.family);
+
+    if (own && own->len == addr->prefix.len && ip_addr_equal(&own->addr, &addr->prefix.addr))
+        return 0;
+    if (stray->n < ARRAY_SIZE(stray->addrs))
+        stray->addrs[stray->n++] = *addr;
+    return 0;
+}
+
+static int set_addresses(struct server *s, struct err *err)
+{
+    struct stray stray = {.config = s->config};
+    size_t i;
+    int rc = net_addr_dump(s->net, 0, s->ifindex, note_stray, &stray, err);
+
+    for (i = 0; rc == 0 && i < stray.n; i++)
+        rc = net_addr_del(s->net, &stray.addrs[i], err);
+    for (i = 0; rc == 0 && i < s->config->n_addresses; i++) {
+        struct net_addr addr = {
+            .ifindex = s->ifindex,
+            .prefix = s->config->addresses[i],
+            .protocol = NET_PROTO_SERVER,
+        };
+        char text[IP_PREFIX_STRLEN];
+
+        rc = net_addr_put(s->net, &addr, err);
+        if (rc == 0)
+            log_info("TUN address configured: %s", ip_prefix_format(&addr.prefix, text));
+    }
+    return rc;
+}
+
+static int open_device(struct server *s, struct err *err)
+{
+    struct net_link have, want = {.mtu = s->config->mtu, .up = true, .ip6ll = NET_IP6LL_NONE};
+    int rc = check_device(s, err);
+
+    if (rc == 0)
+        rc = open_queues(s, err);
+    if (rc == 0)
+        rc = net_link_get(s->net, s->config->device, &have, err);
+    if (rc < 0)
+        return rc;
+    s->ifindex = have.ifindex;
+    strcpy(want.name, s->config->device);
+    strcpy(want.alias, DEVICE_ALIAS);
+    rc = net_link_set(s->net, s->ifindex, &want, net_link_diff(&want, &have), err);
+    if (rc < 0)
+        return rc;
+    log_info("TUN interface %s created (MTU %u, %u queue%s)", s->config->device, s->config->mtu,
+             s->lanes, s->lanes == 1 ? "" : "s");
+    return set_addresses(s, err);
+}
+
+static void close_device(struct server *s)
+{
+    struct err err;
+
+    if (s->device_made && s->ifindex && s->net && net_link_del(s->net, s->ifindex, &err) < 0)
+        log_warning("%s: not removed: %s", s->config->device, err.msg);
+    s->device_made = false;
+}
+
+/* ---- UDP
+ * -------------------------------------------------------------------------------------------- */
+
+/* A machine without IPv6 is served over IPv4 when the file did not insist on an address. */
+static bool may_skip(const struct ip_endpoint *listen, int rc)
+{
+    static const uint8_t any[16];
+
+    return rc == -EAFNOSUPPORT && memcmp(listen->addr.bytes, any, sizeof(any)) == 0;
+}
+
+static int open_group(struct server *s, const struct ip_endpoint *listen, struct err *err)
+{
+    char text[IP_ENDPOINT_STRLEN];
+    uint32_t lane, socket = s->dp.n_sockets;
+    int rc = 0;
+
+    /* Alone first: SO_REUSEPORT would let another program of our uid share the port silently. */
+    for (lane = 0; lane < s->lanes; lane++) {
+        int fd = udp_open(listen, s->lanes > 1, 0, err);
+
+        if (fd < 0)
+            return fd;
+        s->dp.sockets[lane][socket] = fd;
+    }
+    s->dp.n_sockets++;
+    if (s->lanes > 1)
+        rc = udp_steer(s->dp.sockets[0][socket], s->lanes);
+    if (rc < 0)
+        log_warning("packets cannot be steered to lanes by the kernel (%s); lanes hand them over "
+                    "to each other, which is slower",
+                    strerror(-rc));
+    log_info("UDP server listening on %s", ip_endpoint_format(listen, text));
+    return 0;
+}
+
+static int open_sockets(struct server *s, struct err *err)
+{
+    size_t i;
+
+    for (i = 0; i < s->config->n_listen && i < DP_MAX_SOCKETS; i++) {
+        const struct ip_endpoint *listen = &s->config->listen[i];
+        int rc = open_group(s, listen, err);
+
+        if (rc < 0 && may_skip(listen, rc)) {
+            log_warning("IPv%u is not available here: not listening on it", listen->addr.family);
+            continue;
+        }
+        if (rc < 0)
+            return rc;
+    }
+    if (s->dp.n_sockets == 0)
+        return err_set(err, -EAFNOSUPPORT, "no listen address of the configuration is usable here");
+    return 0;
+}
+
+/* ---- the enclave
+ * ------------------------------------------------------------------------------------- */
+
+static void log_ladder(const struct ipc_ready *ready)
+{
+    unsigned int i;
+
+    for (i = 0; i < IPC_NUM_STEPS; i++) {
+        bool done = ready->step[i] == IPC_STEP_DONE;
+
+        log_line(done ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "enclave: %s: %s", ipc_step_name(i),
+                 done ? "done" : "not available");
+    }
+}
+
+static void send_users(struct server *s)
+{
+    union ipc_msg msg;
+    size_t i;
+
+    for (i = 0; i < s->config->n_users; i++) {
+        const struct config_user *user = &s->config->users[i];
+        int rc;
+
+        ipc_fill(&msg, IPC_USER_ADD);
+        msg.user_add.user_id = (uint32_t)i;
+        memcpy(msg.user_add.user, user->name, strlen(user->name));
+        memcpy(msg.user_add.key, user->key, sizeof(user->key));
+        rc = link_send_all(s->link, &msg);
+        if (rc < 0) {
+            log_error("the enclave does not take the users: %s", strerror(-rc));
+            return;
+        }
+    }
+}
+
+static void on_ready(void *ctx, const struct ipc_ready *ready)
+{
+    struct server *s = ctx;
+    char key[CRED_KEY_TEXT_LEN + 1];
+    struct err err;
+
+    log_ladder(ready);
+    if (!link_is_sealed(s->link))
+        log_warning("seal: degraded (the enclave could not be sealed completely: see the lines "
+                    "above; its claim does not hold)");
+    cred_key_encode(ready->public_key, key);
+    log_info("enclave process started (PID %d), engine %s, identity %s", (int)link_pid(s->link),
+             ready->engine, key);
+    mac_keys_init(&s->dp.mac, ready->public_key);
+    send_users(s);
+    if (datapath_start(&s->dp, s->link, &err) < 0) {
+        log_error("%s", err.msg);
+        s->exit_status = 1;
+        return;
+    }
+    if (!s->ready_once) {
+        s->ready_once = true;
+        log_info("running");
+        process_ready();
+    }
+}
+
+static void on_failed(void *ctx, const char *why)
+{
+    struct server *s = ctx;
+
+    log_error("enclave: %s", why);
+    /* At start this is the operator's to mend; later the next attempt may succeed. */
+    if (!s->ready_once)
+        s->exit_status = 1;
+}
+
+static void on_down(void *ctx)
+{
+    struct server *s = ctx;
+
+    datapath_stop(&s->dp, false);
+    log_error("the enclave ended (PID %d): %u sessions dropped, starting a new one",
+              (int)link_pid(s->link), sessions_bound(s->sessions));
+    sessions_clear(s);
+}
+
+static void on_message(void *ctx, const union ipc_msg *msg)
+{
+    struct server *s = ctx;
+
+    switch (msg->hdr.type) {
+    case IPC_HS_AUTH:
+        sessions_auth(s, &msg->hs_auth);
+        break;
+    case IPC_HS_RESPONSE:
+        sessions_response(s, &msg->hs_response);
+        break;
+    case IPC_HS_DROPPED:
+        if (msg->hs_dropped.reason > 0 && msg->hs_dropped.reason <= HS_COUNT_EXPIRED)
+            s->hs_counts[msg->hs_dropped.reason]++;
+        break;
+    default:
+        log_error("the enclave sent an unexpected message (%s)", ipc_type_name(msg->hdr.type));
+    }
+}
+
+static const struct link_ops link_ops = {
+    .ready = on_ready, .failed = on_failed, .down = on_down, .message = on_message};
+
+/* ---- the loop
+ * ------------------------------------------------------------------------------------------ */
+
+static void on_datapath(struct server *s)
+{
+    struct dp_event event;
+    unsigned int i;
+
+    /* Bounded: signals and the enclave get their turn under a flood of logins. */
+    for (i = 0; i < 128 && datapath_event(&s->dp, &event) == 0; i++) {
+        switch ((enum dp_event_kind)event.kind) {
+        case DP_EVENT_HANDSHAKE:
+            sessions_handshake(s, &event);
+            break;
+        case DP_EVENT_UNKNOWN:
+            sessions_unknown(s, &event);
+            break;
+        case DP_EVENT_PROMOTED:
+            sessions_promoted(s, event.peer);
+            break;
+        case DP_EVENT_DISCONNECT:
+            sessions_disconnect(s, event.peer, event.data[0]);
+            break;
+        case DP_EVENT_RING:
+            (void)spawner_kill(&s->spawner);
+            break;
+        case DP_EVENT_MOVED:
+        case DP_EVENT_PONG:
+            break;
+        }
+    }
+}
+
+static void on_signal(struct server *s)
+{
+    struct err err;
+    int sig;
+
+    while ((sig = loop_signal(&s->loop)) != 0) {
+        switch (sig) {
+        case SIGUSR1:
+            if (log_reopen(&err) < 0)
+                log_warning("%s", err.msg);
+            break;
+        case SIGTERM:
+        case SIGINT:
+            log_info("ending (signal %d)", sig);
+            s->exit_status = 0;
+            break;
+        }
+    }
+}
+
+int server_run(struct server *s)
+{
+    uint32_t sources[LOOP_EVENTS];
+    uint64_t tick_ms = 0;
+
+    while (s->exit_status < 0) {
+        int i, n = loop_wait(&s->loop, TICK_MS, sources);
+
+        clock_read(&s->now);
+        for (i = 0; i < n; i++) {
+            switch ((enum source)sources[i]) {
+            case SOURCE_SIGNAL:
+                on_signal(s);
+                break;
+            case SOURCE_ENCLAVE:
+                link_service(s->link);
+                break;
+            case SOURCE_DATAPATH:
+                on_datapath(s);
+                break;
+            case SOURCE_CONTROL:
+                ctl_server_service(s->ctl, s->now.mono_ms);
+                break;
+            }
+        }
+        if (s->now.mono_ms >= tick_ms) {
+            tick_ms = s->now.mono_ms + TICK_MS;
+            sessions_tick(s);
+        }
+    }
+    return s->exit_status;
+}
+
+/* ---- start and end
+ * ------------------------------------------------------------------------------------- */
+
+static int open_loop(struct server *s, int control_fd, gid_t control_gid, struct err *err)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
+    int rc = loop_init(&s->loop);
+
+    if (rc == 0)
+        rc = loop_signals(&s->loop, signals, ARRAY_SIZE(signals), SOURCE_SIGNAL);
+    if (rc < 0)
+        return err_set(err, rc, "epoll: %s", strerror(-rc));
+    if (control_fd < 0)
+        return 0;
+    rc = ctl_server_open(&s->ctl, control_fd, control_gid, server_ctl, s, err);
+    if (rc < 0) {
+        close(control_fd);
+        return rc;
+    }
+    return loop_add(&s->loop, ctl_server_fd(s->ctl), SOURCE_CONTROL);
+}
+
+static int open_enclave(struct server *s, struct err *err)
+{
+    int rc = link_new(&s->link, &s->spawner, s->lanes, &link_ops, s);
+
+    if (rc == 0)
+        rc = loop_add(&s->loop, link_fd(s->link), SOURCE_ENCLAVE);
+    if (rc < 0)
+        return err_set(err, rc, "the enclave's door: %s", strerror(-rc));
+    return link_start(s->link, err);
+}
+
+int server_start(struct server *s, struct config *config, int control_fd, gid_t control_gid,
+                 struct err *err)
+{
+    uint64_t random_bits;
+    int rc;
+
+    s->config = config;
+    s->exit_status = -1;
+    if (getrandom(&random_bits, sizeof(random_bits), 0) != sizeof(random_bits))
+        return err_set(err, -EIO, "no random numbers: %s", strerror(errno));
+    clock_init(random_bits);
+    clock_read(&s->now);
+    s->started_us = s->now.real_us;
+    rc = open_loop(s, control_fd, control_gid, err);
+    if (rc < 0)
+        return rc;
+    s->leases = leases_new(config);
+    s->sessions = sessions_new();
+    if (!s->leases || !s->sessions)
+        return err_set(err, -ENOMEM, "out of memory");
+    /* Both families of every client, and room for takeovers. */
+    rc = datapath_init(&s->dp, DP_SERVER, s->lanes, 4 * config->max_clients + 64);
+    if (rc < 0)
+        return err_set(err, rc, "the data path cannot be set up: %s", strerror(-rc));
+    s->dp.client_to_client = config->client_to_client;
+    rc = loop_add(&s->loop, datapath_event_fd(&s->dp), SOURCE_DATAPATH);
+    if (rc < 0)
+        return err_set(err, rc, "epoll: %s", strerror(-rc));
+    rc = net_conn_open(&s->net, err);
+    if (rc == 0)
+        rc = open_device(s, err);
+    if (rc == 0)
+        rc = open_sockets(s, err);
+    if (rc == 0)
+        rc = open_enclave(s, err);
+    return rc;
+}
+
+void server_stop(struct server *s)
+{
+    process_notify("STOPPING=1");
+    if (s->dp.running && s->sessions)
+        sessions_goodbye(s);
+    datapath_stop(&s->dp, true);
+    close_device(s);
+    link_free(s->link);
+    datapath_clear(&s->dp);
+    spawner_stop(&s->spawner);
+    ctl_server_close(s->ctl);
+    net_conn_close(s->net);
+    sessions_free(s->sessions);
+    leases_free(s->leases);
+    loop_clear(&s->loop);
+}

@@ -1,0 +1,78 @@
+/* vpn-server's state in one place: who owns what, and the loop that turns. */
+#ifndef DAEMON_SERVER_H
+#define DAEMON_SERVER_H
+
+#include <stdbool.h>
+
+#include "common/clock.h"
+#include "common/ctl.h"
+#include "common/loop.h"
+#include "daemon/config.h"
+#include "daemon/datapath/datapath.h"
+#include "daemon/lease.h"
+#include "daemon/session.h"
+#include "enclave/link.h"
+#include "enclave/spawner.h"
+
+struct net_conn;
+
+/* Handshake counters: what the enclave or the main thread refused, by reason. */
+enum hs_count {
+    HS_COUNT_MALFORMED = 1, /* 1 to 7 are the enclave's reasons, in its order (hs_drop) */
+    HS_COUNT_REPLAY,
+    HS_COUNT_CRYPTO,
+    HS_COUNT_UNKNOWN_KEY,
+    HS_COUNT_PEER_LIMIT,
+    HS_COUNT_BUSY,
+    HS_COUNT_EXPIRED,
+    HS_COUNT_OVERLOAD,     /* the enclave's socket was full */
+    HS_COUNT_NOT_READY,    /* no enclave at that moment */
+    HS_COUNT_STALE_BUDGET, /* unknown sessions beyond what is answered */
+    HS_COUNT_NUM,
+};
+
+struct server {
+    struct config *config;
+    struct clock now;
+    uint64_t started_us; /* CLOCK_REALTIME */
+    struct loop loop;
+    struct spawner spawner;
+    struct link *link;
+    struct datapath dp;
+    struct ctl_server *ctl;
+    struct net_conn *net;
+    uint32_t lanes;
+    uint32_t ifindex;
+    bool device_made;
+    struct leases *leases;
+    struct sessions *sessions;
+    uint64_t hs_counts[HS_COUNT_NUM];
+    int exit_status; /* what to end with; -1: go on */
+    bool ready_once;
+};
+
+/**
+ * server_start() - everything up to the loop
+ * @config: borrowed; must stay until server_stop() has returned
+ * @control_fd: listening control socket, -1 for none; given away
+ *
+ * The spawner runs already, privileges are dropped already (daemon/main.c).
+ *
+ * Return: 0, or -errno with the sentence.
+ */
+int server_start(struct server *s, struct config *config, int control_fd, gid_t control_gid,
+                 struct err *err);
+
+/** server_run() - the loop.  Return: the process's exit status. */
+int server_run(struct server *s);
+
+/** server_stop() - tell clients, end the lanes and the enclave, leave the kernel as found. */
+void server_stop(struct server *s);
+
+/** server_ctl() - the control socket's handler (ctl_handler). */
+json_t *server_ctl(void *ctx, const char *cmd, const json_t *request, const struct ctl_peer *peer);
+
+/** hs_count_name() - as `vpnctl status` shows it. */
+const char *hs_count_name(unsigned int count);
+
+#endif

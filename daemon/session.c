@@ -1,0 +1,430 @@
+/*
+ * Logins and sessions of the server.
+ *
+ * Theory of operation
+ * -------------------
+ * A lane hands a CONNECT_REQ over as an event; its way back (the path) waits in a small ring under
+ * a number, the *ref*, that travels through the enclave: HS_REQUEST(ref) → HS_AUTH(ref, handle) →
+ * HS_GRANT(handle) → HS_RESPONSE(ref, peer).  A reserved lease and an unconfirmed peer come of it,
+ * nothing else: a replayed or unfinished login costs ten seconds of a reservation.  The first valid
+ * packet promotes the session in the enclave; only then are the addresses routed to the peer.
+ */
+#include "daemon/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "daemon/server.h"
+
+#define PENDING          256    /* logins under way */
+#define DEAD_MS          200000 /* keys end at 180 s: a client silent for longer is gone */
+#define ENDING_MS        500    /* a lane has sealed and sent a good-bye long before this */
+#define STALE_PER_SECOND 100
+#define STALE_SOURCES    256 /* a source hashes to one of these; one STALE per second each */
+
+struct pending {
+    struct path path;
+    struct lease *lease;
+    bool used;
+};
+
+struct sessions {
+    struct server_session *table; /* by peer slot */
+    uint32_t high;                /* slots used so far */
+    uint32_t bound;
+    struct pending pending[PENDING];
+    uint32_t next_ref;
+    uint64_t stale_second[STALE_SOURCES];
+    uint64_t stale_now;
+    uint32_t stale_used;
+};
+
+struct sessions *sessions_new(void)
+{
+    struct sessions *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return NULL;
+    s->table = calloc(IPC_MAX_PEERS + 1, sizeof(*s->table));
+    if (!s->table) {
+        free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void sessions_free(struct sessions *s)
+{
+    if (!s)
+        return;
+    free(s->table);
+    free(s);
+}
+
+static struct server_session *session_get(struct sessions *s, uint32_t peer)
+{
+    struct server_session *session = &s->table[IPC_PEER_SLOT(peer)];
+
+    return session->state != SERVER_SESSION_NONE && session->peer == peer ? session : NULL;
+}
+
+struct server_session *sessions_each(struct sessions *s, struct server_session *after)
+{
+    uint32_t i = after ? (uint32_t)(after - s->table) + 1 : 1;
+
+    for (; i <= s->high; i++)
+        if (s->table[i].state != SERVER_SESSION_NONE)
+            return &s->table[i];
+    return NULL;
+}
+
+uint32_t sessions_bound(const struct sessions *s)
+{
+    return s->bound;
+}
+
+static const struct config_user *session_user(const struct server *s,
+                                              const struct server_session *session)
+{
+    return &s->config->users[session->lease->user];
+}
+
+/* ---- ending a session --------------------------------------------------------------------------
+ */
+
+static void unroute(struct server *s, const struct server_session *session)
+{
+    const struct ip_addr *addrs[] = {&session->lease->ip4, &session->lease->ip6};
+    int i;
+
+    for (i = 0; i < 2; i++)
+        if (addrs[i]->family && lookup_find(s->dp.lookup, addrs[i]) == session->peer)
+            (void)lookup_remove(s->dp.lookup, addrs[i]);
+}
+
+/* Its addresses are routed to it no longer, and its device may have them again. */
+static void session_withdraw(struct server *s, struct server_session *session)
+{
+    if (session->state == SERVER_SESSION_BOUND) {
+        unroute(s, session);
+        s->sessions->bound--;
+    }
+    if (session->state != SERVER_SESSION_ENDING)
+        leases_release(s->leases, session->lease, s->now.mono_ms);
+}
+
+/* Forget it on our side; the caller has dealt with the enclave's. */
+static void session_forget(struct server *s, struct server_session *session)
+{
+    session_withdraw(s, session);
+    peers_remove(&s->dp.peers, session->peer);
+    memset(session, 0, sizeof(*session));
+}
+
+static void session_end(struct server *s, struct server_session *session)
+{
+    union ipc_msg msg;
+
+    ipc_fill(&msg, IPC_PEER_DROP);
+    msg.peer_drop.peer = session->peer;
+    (void)link_send(s->link, &msg);
+    session_forget(s, session);
+}
+
+static void session_tell(struct server *s, const struct server_session *session, uint8_t reason)
+{
+    uint8_t text[16] = {reason};
+
+    (void)datapath_seal(&s->dp, session->peer, WIRE_DISCONNECT, text, sizeof(text));
+}
+
+/*
+ * End it and let the client know why.  The message must still be sealed and sent by the lane, so
+ * the keys go a moment later (check_session()).
+ */
+static void session_close(struct server *s, struct server_session *session, uint8_t reason)
+{
+    session_tell(s, session, reason);
+    session_withdraw(s, session);
+    session->state = SERVER_SESSION_ENDING;
+    session->lease = NULL;
+    session->changed_ms = s->now.mono_ms;
+}
+
+void sessions_clear(struct server *s)
+{
+    struct server_session *session = NULL;
+
+    while ((session = sessions_each(s->sessions, session)) != NULL)
+        session_forget(s, session);
+    memset(s->sessions->pending, 0, sizeof(s->sessions->pending));
+}
+
+void sessions_goodbye(struct server *s)
+{
+    struct server_session *session = NULL;
+
+    while ((session = sessions_each(s->sessions, session)) != NULL)
+        if (session->state == SERVER_SESSION_BOUND)
+            session_tell(s, session, WIRE_DISCONNECT_SHUTDOWN);
+}
+
+/* ---- a login ------------------------------------------------------------------------------------
+ */
+
+static void count(struct server *s, enum hs_count what)
+{
+    s->hs_counts[what]++;
+}
+
+/* What limits count by: an IPv4 address, or the /64 that one IPv6 customer has. */
+static void source_bytes(const struct ip_addr *addr, uint8_t out[16])
+{
+    memset(out, 0, 16);
+    memcpy(out, addr->bytes, addr->family == 4 ? 4 : 8);
+    out[15] = addr->family;
+}
+
+void sessions_handshake(struct server *s, const struct dp_event *event)
+{
+    struct sessions *ss = s->sessions;
+    uint32_t ref = ss->next_ref++ % PENDING;
+    union ipc_msg msg;
+    int rc;
+
+    if (event->length != WIRE_CONNECT_REQ_LEN)
+        return;
+    ss->pending[ref] = (struct pending){.path = event->from, .used = true};
+    ipc_fill(&msg, IPC_HS_REQUEST);
+    msg.hs_request.ref = ref;
+    source_bytes(&event->from.remote.addr, msg.hs_request.source);
+    memcpy(msg.hs_request.msg, event->data, WIRE_CONNECT_REQ_LEN);
+    rc = link_send(s->link, &msg);
+    if (rc < 0)
+        count(s, link_state(s->link) == LINK_READY ? HS_COUNT_OVERLOAD : HS_COUNT_NOT_READY);
+}
+
+static void lease_fill(const struct server *s, const struct lease *lease, struct ipc_lease *out)
+{
+    const struct config *c = s->config;
+    const struct ip_prefix *own4 = config_prefix(c, 4), *own6 = config_prefix(c, 6);
+
+    if (lease->ip4.family && own4) {
+        memcpy(out->ip4, lease->ip4.bytes, 4);
+        memcpy(out->gateway4, own4->addr.bytes, 4);
+        memcpy(out->dns4, c->dns4.bytes, 4);
+        out->prefix4 = own4->len;
+    }
+    if (lease->ip6.family && own6) {
+        memcpy(out->ip6, lease->ip6.bytes, 16);
+        memcpy(out->gateway6, own6->addr.bytes, 16);
+        memcpy(out->dns6, c->dns6.bytes, 16);
+        out->prefix6 = own6->len;
+    }
+    out->mtu = c->mtu;
+    out->keepalive_s = 25;
+    out->lease_s = c->session_timeout_s;
+}
+
+void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
+{
+    struct pending *p = &s->sessions->pending[auth->ref % PENDING];
+    struct ip_addr want = {0};
+    struct lease *lease = NULL;
+    enum wire_status status;
+    union ipc_msg msg;
+
+    memcpy(want.bytes, auth->want_ip4, 4);
+    if (memcmp(auth->want_ip4, "\0\0\0\0", 4) != 0)
+        want.family = 4;
+    status =
+        leases_reserve(s->leases, auth->user_id, auth->device_id, &want, s->now.mono_ms, &lease);
+    ipc_fill(&msg, IPC_HS_GRANT);
+    msg.hs_grant.handle = auth->handle;
+    msg.hs_grant.status = status;
+    if (status == WIRE_STATUS_OK) {
+        p->lease = lease;
+        lease_fill(s, lease, &msg.hs_grant.lease);
+    } else if (auth->user_id < s->config->n_users) {
+        static struct log_limit limit = LOG_LIMIT_INIT(10000, 5);
+
+        log_limited(&limit, s->now.mono_ms, LOG_LEVEL_WARNING, "%s: login refused: %s",
+                    s->config->users[auth->user_id].name, wire_status_name(status));
+    }
+    if (link_send(s->link, &msg) < 0)
+        count(s, HS_COUNT_OVERLOAD);
+}
+
+/* The enclave gave this login a peer: a new one, or the one this device has already. */
+static void note_session(struct server *s, uint32_t peer, struct pending *p)
+{
+    struct sessions *ss = s->sessions;
+    uint32_t slot = IPC_PEER_SLOT(peer);
+    struct server_session *session = &ss->table[slot];
+
+    if (slot == 0 || (session->state != SERVER_SESSION_NONE && session->peer == peer))
+        return;
+    /* The slot was another peer's, which the enclave has given up by itself. */
+    if (session->state != SERVER_SESSION_NONE)
+        session_forget(s, session);
+    if (slot > ss->high)
+        ss->high = slot;
+    *session = (struct server_session){
+        .peer = peer,
+        .state = SERVER_SESSION_RESERVED,
+        .lease = p->lease,
+        .changed_ms = s->now.mono_ms,
+    };
+    peers_add(&s->dp.peers, peer, 0, s->config->mtu, &p->path, s->now.mono_ms);
+}
+
+void sessions_response(struct server *s, const struct ipc_hs_response *response)
+{
+    struct pending *p = &s->sessions->pending[response->ref % PENDING];
+
+    if (!p->used)
+        return;
+    if (response->peer && p->lease)
+        note_session(s, response->peer, p);
+    (void)datapath_send(&s->dp, response->msg, sizeof(response->msg), &p->path);
+    p->used = false;
+}
+
+/* ---- confirmation
+ * -------------------------------------------------------------------------------- */
+
+/* An address that another device of the user held passes to this one. */
+static void route_address(struct server *s, const struct ip_addr *addr, uint32_t peer)
+{
+    uint32_t holder;
+
+    if (!addr->family)
+        return;
+    holder = lookup_find(s->dp.lookup, addr);
+    if (holder && holder != peer) {
+        struct server_session *old = session_get(s->sessions, holder);
+
+        if (old && old->state == SERVER_SESSION_BOUND) {
+            log_info("%s: replaced by another device", session_user(s, old)->name);
+            session_close(s, old, WIRE_DISCONNECT_REPLACED);
+        } else {
+            (void)lookup_remove(s->dp.lookup, addr);
+        }
+    }
+    if (holder != peer && lookup_add(s->dp.lookup, addr, peer) < 0)
+        log_error("the address table is full: raise server.max-clients");
+}
+
+void sessions_promoted(struct server *s, uint32_t peer)
+{
+    struct server_session *session = session_get(s->sessions, peer);
+    char a4[IP_ADDR_STRLEN], a6[IP_ADDR_STRLEN], from[IP_ENDPOINT_STRLEN];
+    struct dp_peer *dp = peers_get(&s->dp.peers, peer);
+    struct path path;
+
+    if (!session || session->state != SERVER_SESSION_RESERVED || !dp)
+        return;
+    route_address(s, &session->lease->ip4, peer);
+    route_address(s, &session->lease->ip6, peer);
+    leases_bind(s->leases, session->lease);
+    session->state = SERVER_SESSION_BOUND;
+    session->since_us = s->now.real_us;
+    s->sessions->bound++;
+    path = peer_path(dp);
+    log_info("%s: connected from %s, address %s%s%s", session_user(s, session)->name,
+             ip_endpoint_format(&path.remote, from),
+             session->lease->ip4.family ? ip_addr_format(&session->lease->ip4, a4) : "",
+             session->lease->ip4.family && session->lease->ip6.family ? ", " : "",
+             session->lease->ip6.family ? ip_addr_format(&session->lease->ip6, a6) : "");
+}
+
+void sessions_disconnect(struct server *s, uint32_t peer, uint8_t reason)
+{
+    struct server_session *session = session_get(s->sessions, peer);
+
+    if (!session || session->state == SERVER_SESSION_ENDING)
+        return;
+    log_info("%s: disconnected (reason %u)", session_user(s, session)->name, reason);
+    session_end(s, session);
+}
+
+/* ---- unknown sessions
+ * ---------------------------------------------------------------------------- */
+
+static bool stale_allowed(struct sessions *ss, const struct ip_addr *source, uint64_t now_ms)
+{
+    uint64_t second = now_ms / 1000;
+    uint8_t bytes[16];
+    uint32_t h = 2166136261U;
+    int i;
+
+    source_bytes(source, bytes);
+    for (i = 0; i < 16; i++)
+        h = (h ^ bytes[i]) * 16777619U;
+    h = (h ^ h >> 15) % STALE_SOURCES;
+    if (ss->stale_now != second) {
+        ss->stale_now = second;
+        ss->stale_used = 0;
+    }
+    if (ss->stale_used >= STALE_PER_SECOND || ss->stale_second[h] == second)
+        return false;
+    ss->stale_used++;
+    ss->stale_second[h] = second;
+    return true;
+}
+
+void sessions_unknown(struct server *s, const struct dp_event *event)
+{
+    uint8_t stale[WIRE_STALE_LEN];
+
+    if (!stale_allowed(s->sessions, &event->from.remote.addr, s->now.mono_ms)) {
+        count(s, HS_COUNT_STALE_BUDGET);
+        return;
+    }
+    stale_build(&s->dp.mac, event->data, s->now.stamp_ms, stale);
+    (void)datapath_send(&s->dp, stale, sizeof(stale), &event->from);
+}
+
+/* ---- time
+ * ------------------------------------------------------------------------------------------ */
+
+static void check_session(struct server *s, struct server_session *session)
+{
+    struct dp_peer *peer = peers_get(&s->dp.peers, session->peer);
+    uint64_t now = s->now.mono_ms;
+    uint64_t heard, data;
+
+    if (session->state == SERVER_SESSION_RESERVED) {
+        if (now - session->changed_ms >= LEASE_RESERVED_MS)
+            session_end(s, session);
+        return;
+    }
+    if (session->state == SERVER_SESSION_ENDING) {
+        if (now - session->changed_ms >= ENDING_MS)
+            session_end(s, session);
+        return;
+    }
+    if (!peer)
+        return;
+    heard = atomic_load_explicit(&peer->last_rx_ms, memory_order_relaxed);
+    data = atomic_load_explicit(&peer->last_rx_data_ms, memory_order_relaxed);
+    if (now > heard && now - heard >= DEAD_MS) {
+        log_info("%s: silent for %u s, session ended", session_user(s, session)->name,
+                 DEAD_MS / 1000);
+        session_end(s, session);
+    } else if (now > data && now - data >= (uint64_t)s->config->session_timeout_s * 1000) {
+        log_info("%s: no traffic for %u s, session ended", session_user(s, session)->name,
+                 s->config->session_timeout_s);
+        session_close(s, session, WIRE_DISCONNECT_UNSPECIFIED);
+    }
+}
+
+void sessions_tick(struct server *s)
+{
+    struct server_session *session = NULL;
+
+    while ((session = sessions_each(s->sessions, session)) != NULL)
+        check_session(s, session);
+    leases_expire(s->leases, s->now.mono_ms);
+}

@@ -1,0 +1,61 @@
+/*
+ * Sessions as the server knows them: which peer of the enclave is which user's device, since when,
+ * with which lease.  A login goes through here from its first datagram to its confirmation.
+ */
+#ifndef DAEMON_SESSION_H
+#define DAEMON_SESSION_H
+
+#include <stdint.h>
+
+#include "common/ipc.h"
+#include "daemon/datapath/datapath.h"
+#include "daemon/lease.h"
+
+struct server;
+
+enum server_session_state {
+    SERVER_SESSION_NONE,
+    SERVER_SESSION_RESERVED, /* answered; the client has not confirmed yet */
+    SERVER_SESSION_BOUND,
+    SERVER_SESSION_ENDING, /* told good-bye; its keys go in a moment */
+};
+
+/* One per peer slot of the enclave. */
+struct server_session {
+    uint32_t peer; /* handle */
+    enum server_session_state state;
+    struct lease *lease; /* NULL when ending */
+    uint64_t since_us;   /* CLOCK_REALTIME of the confirmation */
+    uint64_t changed_ms; /* since when RESERVED or ENDING */
+};
+
+struct sessions;
+
+struct sessions *sessions_new(void);
+void sessions_free(struct sessions *s);
+
+/** sessions_handshake() - a CONNECT_REQ that passed the lane's checks goes to the enclave. */
+void sessions_handshake(struct server *s, const struct dp_event *event);
+/** sessions_unknown() - a transport message nobody has a session for: STALE, within limits. */
+void sessions_unknown(struct server *s, const struct dp_event *event);
+/** sessions_auth() - the enclave authenticated a login and asks for a lease. */
+void sessions_auth(struct server *s, const struct ipc_hs_auth *auth);
+/** sessions_response() - the enclave's answer to a login: note the session, send it. */
+void sessions_response(struct server *s, const struct ipc_hs_response *response);
+/** sessions_promoted() - the client confirmed: bind its lease, route its addresses. */
+void sessions_promoted(struct server *s, uint32_t peer);
+/** sessions_disconnect() - the client says good-bye. */
+void sessions_disconnect(struct server *s, uint32_t peer, uint8_t reason);
+/** sessions_tick() - time-outs. */
+void sessions_tick(struct server *s);
+/** sessions_clear() - forget all of them (the enclave that knew them is gone). */
+void sessions_clear(struct server *s);
+/** sessions_goodbye() - tell every client that we shut down. */
+void sessions_goodbye(struct server *s);
+
+/** sessions_each() - walk over all sessions that are not NONE.  NULL after the last. */
+struct server_session *sessions_each(struct sessions *s, struct server_session *after);
+/** sessions_bound() - number of confirmed sessions. */
+uint32_t sessions_bound(const struct sessions *s);
+
+#endif
