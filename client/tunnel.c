@@ -1,0 +1,352 @@
+/* A tunnel's states and its session; see tunnel.h. */
+#include "client/tunnel.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/timers.h"
+#include "common/log.h"
+
+#define COMPLAINT_EVERY_MS  300000
+#define KEEPALIVE_DEFAULT_S 25
+#define TICK_MS             1000
+#define SHUTDOWN_PAUSE_MS   1000 /* a server that is restarted is back by then */
+
+/* ---- words ------------------------------------------------------------------------------------
+ */
+
+const char *tunnel_state_name(enum tunnel_state state)
+{
+    switch (state) {
+    case TUNNEL_CONNECTED:
+        return "connected";
+    case TUNNEL_CONNECTING:
+        return "connecting";
+    case TUNNEL_DOWN:
+    case TUNNEL_WAITING:
+        return "waiting";
+    case TUNNEL_REFUSED:
+        return "refused";
+    }
+    return "unknown";
+}
+
+void tunnel_line(const struct tunnel *t, enum log_level level, const char *text)
+{
+    if (t->env->many)
+        log_line(level, "%s: %s", t->profile->name, text);
+    else
+        log_line(level, "%s", text);
+}
+
+void tunnel_say(struct tunnel *t, enum log_level level, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(t->message, sizeof(t->message), fmt, ap);
+    va_end(ap);
+    tunnel_line(t, level, t->message);
+}
+
+void tunnel_complain(struct tunnel *t, enum complaint kind, const char *fmt, ...)
+{
+    uint64_t *said = &t->said_ms[kind];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(t->message, sizeof(t->message), fmt, ap);
+    va_end(ap);
+    if (*said && t->env->now_ms - *said < COMPLAINT_EVERY_MS)
+        return;
+    *said = t->env->now_ms;
+    tunnel_line(t, LOG_LEVEL_WARNING, t->message);
+}
+
+/* ---- the session ------------------------------------------------------------------------------
+ */
+
+struct dp_peer *tunnel_peer(const struct tunnel *t)
+{
+    return t->session.peer ? peers_get(&t->env->dp->peers, t->session.peer) : NULL;
+}
+
+static uint64_t load(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static void ping(struct tunnel *t)
+{
+    uint8_t text[WIRE_PAD] = {0};
+
+    be64_put(text, ++t->ping_id);
+    t->session.last_ping_ms = t->env->now_ms;
+    /* A lane that does not keep up is sending: then no PING is needed. */
+    (void)datapath_seal(t->env->dp, t->session.peer, WIRE_PING, text, sizeof(text));
+}
+
+/* The lanes' side: a first session makes the peer, a later one keeps its counters. */
+static void publish_peer(struct tunnel *t, uint32_t handle, uint16_t mtu)
+{
+    struct datapath *dp = t->env->dp;
+    struct dp_peer *peer = peers_get(&dp->peers, handle);
+
+    if (!peer || handle != t->session.peer) {
+        peers_add(&dp->peers, handle, t->number, mtu, &t->login.to, t->env->now_ms);
+    } else {
+        peer_move(peer, &t->login.to);
+        atomic_store_explicit(&peer->mtu, mtu, memory_order_relaxed);
+        atomic_store_explicit(&peer->next_counter, 0, memory_order_relaxed);
+        atomic_store_explicit(&peer->last_rx_ms, t->env->now_ms, memory_order_relaxed);
+        atomic_store_explicit(&peer->unanswered_since_ms, 0, memory_order_relaxed);
+    }
+    atomic_store_explicit(&dp->ports[t->number].peer, handle, memory_order_release);
+}
+
+void tunnel_connected(struct tunnel *t, const struct ipc_hs_done *done)
+{
+    const bool fresh = t->state != TUNNEL_CONNECTED;
+    struct session *s = &t->session;
+    struct netstate want;
+
+    /* Its slot, and so its lane, is agreed: another one would be no enclave of ours. */
+    if (IPC_PEER_SLOT(done->peer) != t->number + 1)
+        return;
+    tunnel_lower(t, &done->lease, &want);
+    if (want.n_addrs == 0) {
+        tunnel_complain(t, COMPLAINT_STATUS,
+                        "the server granted no usable address: ask its operator (tunnel.pool)");
+        tunnel_disconnect(t);
+        login_cancel(t);
+        t->state = TUNNEL_CONNECTING;
+        login_begin_after(t, TIMERS_PAUSE_MAX_MS);
+        return;
+    }
+    publish_peer(t, done->peer, done->lease.mtu);
+    s->peer = done->peer;
+    s->server_index = done->index;
+    s->lease = done->lease;
+    s->keepalive_ms =
+        1000U * (done->lease.keepalive_s ? done->lease.keepalive_s : KEEPALIVE_DEFAULT_S);
+    s->started_ms = t->env->now_ms;
+    s->rekey_at_ms = s->started_ms + timers_rekey_ms(randombytes_random());
+    s->stale_at_ms = 0;
+    stale_reset(&s->stale, t->env->now_ms);
+    login_cancel(t);
+    memset(t->said_ms, 0, sizeof(t->said_ms));
+    /* At once: the server's side of this session is confirmed by our first packet. */
+    ping(t);
+
+    t->state = TUNNEL_CONNECTED;
+    if (fresh) {
+        t->since_ms = t->env->now_ms;
+        tunnel_say(t, LOG_LEVEL_INFO, "authentication successful: %s", t->profile->user);
+    }
+    tunnel_configure(t, &want);
+    if (t->configure_at_ms)
+        return; /* the complaint stays what status shows */
+    if (fresh)
+        tunnel_say(t, LOG_LEVEL_INFO, "connected");
+    else
+        snprintf(t->message, sizeof(t->message), "connected");
+}
+
+void tunnel_disconnect(struct tunnel *t)
+{
+    struct dp_peer *peer = tunnel_peer(t);
+
+    /* Packets that the host sends meanwhile are dropped, not sent outside the tunnel. */
+    atomic_store_explicit(&t->env->dp->ports[t->number].peer, 0, memory_order_release);
+    if (peer) {
+        t->rx_bytes += load(&peer->rx_bytes);
+        t->tx_bytes += load(&peer->tx_bytes);
+        peers_remove(&t->env->dp->peers, t->session.peer);
+    }
+    t->session.peer = 0;
+}
+
+static unsigned int times_due(const struct tunnel *t, struct dp_peer *peer)
+{
+    const struct session *s = &t->session;
+    const struct session_times times = {
+        .started = s->started_ms,
+        .rekey_at = s->rekey_at_ms,
+        .last_rx = load(&peer->last_rx_ms),
+        .last_tx = load(&peer->last_tx_ms),
+        .unanswered_since = load(&peer->unanswered_since_ms),
+        .last_ping = s->last_ping_ms,
+        .stale_at = s->stale_at_ms,
+        .keepalive_ms = s->keepalive_ms,
+        .packets = load(&peer->next_counter),
+    };
+
+    return session_due(&times, t->env->now_ms);
+}
+
+static uint64_t session_tick(struct tunnel *t)
+{
+    struct session *s = &t->session;
+    struct dp_peer *peer = tunnel_peer(t);
+    const uint64_t now = t->env->now_ms;
+    unsigned int due = peer ? times_due(t, peer) : SESSION_OVER;
+
+    if (due & SESSION_OVER) {
+        tunnel_disconnect(t);
+        t->state = t->login.phase == LOGIN_PAUSED ? TUNNEL_WAITING : TUNNEL_CONNECTING;
+        tunnel_say(t, LOG_LEVEL_WARNING, "connection lost: the server has not renewed the session");
+        login_begin(t);
+        return now;
+    }
+    stale_sample(&s->stale, load(&peer->next_counter), now);
+    if (due & SESSION_PING)
+        ping(t);
+    if (due & SESSION_LOGIN)
+        login_begin(t);
+    if (t->configure_at_ms && now >= t->configure_at_ms) {
+        struct netstate want = t->netstate;
+
+        tunnel_configure(t, &want);
+    }
+    if (s->stale_at_ms && now < s->stale_at_ms + TIMERS_STALE_MS)
+        return s->stale_at_ms + TIMERS_STALE_MS;
+    return now + TICK_MS;
+}
+
+uint64_t tunnel_tick(struct tunnel *t)
+{
+    uint64_t session = UINT64_MAX, login;
+
+    if (t->state == TUNNEL_DOWN || t->state == TUNNEL_REFUSED)
+        return UINT64_MAX;
+    if (t->state == TUNNEL_CONNECTED)
+        session = session_tick(t);
+    login = login_tick(t);
+    return session < login ? session : login;
+}
+
+/* ---- events -----------------------------------------------------------------------------------
+ */
+
+void tunnel_enclave_ready(struct tunnel *t)
+{
+    if (t->state != TUNNEL_DOWN)
+        return;
+    t->state = TUNNEL_CONNECTING;
+    login_begin(t);
+}
+
+void tunnel_enclave_down(struct tunnel *t)
+{
+    tunnel_disconnect(t);
+    login_cancel(t);
+    t->session.started_ms = 0;
+    t->n_allowed = 0;
+    memset(t->own_allowed, 0, sizeof(t->own_allowed));
+    if (t->state == TUNNEL_REFUSED)
+        return;
+    t->state = TUNNEL_DOWN;
+    snprintf(t->message, sizeof(t->message), "waiting for the enclave");
+}
+
+void tunnel_message(struct tunnel *t, const union ipc_msg *msg)
+{
+    if (t->state == TUNNEL_DOWN || t->state == TUNNEL_REFUSED)
+        return;
+    if (msg->hdr.type == IPC_HS_CONNECT)
+        login_request(t, msg->hs_connect.msg);
+    else if (msg->hdr.type == IPC_HS_DONE && msg->hs_done.status == WIRE_STATUS_OK)
+        tunnel_connected(t, &msg->hs_done);
+    else if (msg->hdr.type == IPC_HS_DONE)
+        login_status(t, msg->hs_done.status);
+}
+
+bool tunnel_answer(struct tunnel *t, const uint8_t resp[WIRE_CONNECT_RESP_LEN])
+{
+    union ipc_msg msg;
+
+    if (t->login.phase != LOGIN_SENT ||
+        be32_get(resp + WIRE_RESP_CLIENT_INDEX) != t->login.client_index)
+        return false;
+    ipc_fill(&msg, IPC_HS_ANSWER);
+    msg.hs_answer.tunnel = t->number;
+    memcpy(msg.hs_answer.msg, resp, WIRE_CONNECT_RESP_LEN);
+    /* If the enclave does not take it, the server is asked again in 5 s. */
+    (void)link_send(t->env->link, &msg);
+    return true;
+}
+
+bool tunnel_stale(struct tunnel *t, const uint8_t msg[WIRE_STALE_LEN], const struct path *from)
+{
+    const uint8_t *nonce = msg + WIRE_HEADER_LEN + 8;
+    struct dp_peer *peer = tunnel_peer(t);
+    struct path path;
+
+    if (t->state != TUNNEL_CONNECTED || !peer || be32_get(nonce) != t->session.server_index)
+        return false;
+    path = peer_path(peer);
+    if (!ip_endpoint_equal(&from->remote, &path.remote) || !stale_valid(&t->mac, msg) ||
+        !stale_heed(&t->session.stale, be64_get(nonce + 4), load(&peer->next_counter),
+                    t->env->now_ms))
+        return false;
+    t->session.stale_at_ms = t->env->now_ms;
+    ping(t);
+    return true;
+}
+
+void tunnel_moved(struct tunnel *t)
+{
+    struct dp_peer *peer = tunnel_peer(t);
+    struct netstate want = t->netstate;
+
+    if (!peer || !t->configured)
+        return;
+    want.routing.server = peer_path(peer).remote.addr;
+    tunnel_configure(t, &want);
+}
+
+void tunnel_disconnected(struct tunnel *t, uint8_t reason)
+{
+    static const char *const sentences[] = {
+        [WIRE_DISCONNECT_REPLACED] = "another device of this user has taken over the address",
+        [WIRE_DISCONNECT_KICKED] = "the server's operator has disconnected this device",
+        [WIRE_DISCONNECT_DISABLED] = "this user is disabled or has expired",
+    };
+
+    tunnel_disconnect(t);
+    login_cancel(t);
+    if (reason >= WIRE_DISCONNECT_REPLACED && reason <= WIRE_DISCONNECT_DISABLED) {
+        t->state = TUNNEL_REFUSED;
+        tunnel_say(t, LOG_LEVEL_WARNING, "%s: not logging in again until told to (SIGHUP)",
+                   sentences[reason]);
+        return;
+    }
+    t->state = TUNNEL_CONNECTING;
+    tunnel_say(t, LOG_LEVEL_INFO, "the server has ended the session: reconnecting");
+    login_begin_after(t, SHUTDOWN_PAUSE_MS + randombytes_uniform(TIMERS_JITTER_MS));
+}
+
+void tunnel_retry(struct tunnel *t)
+{
+    if (t->state == TUNNEL_REFUSED) {
+        memset(t->said_ms, 0, sizeof(t->said_ms));
+        t->state = TUNNEL_DOWN;
+        if (link_state(t->env->link) == LINK_READY && t->env->dp->running)
+            tunnel_enclave_ready(t);
+    } else if (t->state == TUNNEL_WAITING) {
+        memset(t->said_ms, 0, sizeof(t->said_ms));
+        login_resume(t);
+    }
+}
+
+void tunnel_leave(struct tunnel *t)
+{
+    const uint8_t text[WIRE_PAD] = {WIRE_DISCONNECT_UNSPECIFIED};
+
+    if (tunnel_peer(t))
+        (void)datapath_seal(t->env->dp, t->session.peer, WIRE_DISCONNECT, text, sizeof(text));
+    login_cancel(t);
+}
