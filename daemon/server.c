@@ -137,7 +137,7 @@ static int set_addresses(struct server *s, struct err *err)
 
 static int open_device(struct server *s, struct err *err)
 {
-    struct net_link have, want = {.mtu = s->config->mtu, .up = true, .ip6ll = NET_IP6LL_NONE};
+    struct net_link have = {0}, want = {.mtu = s->config->mtu, .up = true, .ip6ll = NET_IP6LL_NONE};
     int rc = check_device(s, err);
 
     if (rc == 0)
@@ -350,6 +350,11 @@ static void on_datapath(struct server *s)
             break;
         case DP_EVENT_DISCONNECT:
             sessions_disconnect(s, event.peer, event.data[0]);
+            break;
+        case DP_EVENT_DEVICE:
+            log_error("%s: the device was deleted by somebody: no traffic passes until vpn-server "
+                      "is restarted",
+                      s->config->device);
             break;
         case DP_EVENT_RING:
             (void)spawner_kill(&s->spawner);

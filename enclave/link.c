@@ -69,8 +69,8 @@ int link_new(struct link **out, struct spawner *spawner, uint32_t lanes, const s
         link->doorbells[i] = -1;
     link->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     link->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (link->timer < 0 || link->epoll < 0 || (rc = watch(link, link->timer)) < 0) {
-        rc = -errno;
+    rc = link->timer < 0 || link->epoll < 0 ? -errno : watch(link, link->timer);
+    if (rc < 0) {
         link_free(link);
         return rc;
     }

@@ -311,16 +311,19 @@ static void *stack_alloc(void)
 static void start_workers(struct enclave *e, void **stacks)
 {
     enum transport_role role = e->args.initiator ? TRANSPORT_INITIATOR : TRANSPORT_RESPONDER;
+    static pthread_barrier_t started;
     pthread_attr_t attr;
     pthread_t thread;
     uint32_t i;
 
+    pthread_barrier_init(&started, NULL, e->args.lanes + 1);
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     for (i = 0; i < e->args.lanes; i++) {
         struct worker *w = &e->workers[i];
         int rc = worker_init(w, e->dispatch.ks, role, i, e->areas[i], e->doorbells[i]);
 
+        w->started = &started;
         if (rc == 0)
             rc = -pthread_attr_setstack(&attr, stacks[i], STACK_SIZE);
         if (rc == 0)
@@ -329,6 +332,7 @@ static void start_workers(struct enclave *e, void **stacks)
             fail(IPC_STEP_WORKERS, rc, i, "worker %u: %s", i, strerror(-rc));
     }
     pthread_attr_destroy(&attr);
+    pthread_barrier_wait(&started);
     seal_mark(&e->seal, IPC_STEP_WORKERS, true);
 }
 
@@ -384,7 +388,7 @@ int main(int argc, char **argv)
 {
     struct enclave *e = &enclave;
     pid_t parent = getppid();
-    void *stacks[IPC_MAX_LANES];
+    void *stacks[IPC_MAX_LANES] = {NULL};
     uint64_t random_bits;
     uint32_t i;
     int rc;

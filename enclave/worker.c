@@ -146,6 +146,9 @@ void *worker_main(void *worker)
     struct worker *w = worker;
     unsigned int idle = 0;
 
+    /* A new thread still makes system calls of its own (rseq, robust list): the seal must wait. */
+    pthread_barrier_wait(w->started);
+
     for (;;) {
         int n = worker_serve(w);
 

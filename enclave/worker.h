@@ -3,7 +3,6 @@
 #define ENCLAVE_WORKER_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "common/ring.h"
 #include "enclave/keystore.h"
@@ -11,6 +10,7 @@
 
 struct worker {
     struct ring_area *area;
+    pthread_barrier_t *started; /* passed once by each worker and by the main thread */
     int doorbell; /* Unix socket; SO_RCVTIMEO at most 1 s */
     struct transport transport;
     struct ring_end submit, complete;

@@ -94,8 +94,7 @@ static int dump_one(const struct nlmsghdr *nlh, void *ctx)
 int net_addr_dump(struct net_conn *conn, uint8_t family, uint32_t ifindex, net_addr_each *each,
                   void *ctx, struct err *err)
 {
-    _cleanup_(net_msg_freep)
-    struct nl_msg *msg = NULL;
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
     struct addr_dump dump = {.family = family, .ifindex = ifindex, .each = each, .ctx = ctx};
     struct ifaddrmsg ifa = {.ifa_family = net_af(family), .ifa_index = ifindex};
     int rc;
@@ -112,8 +111,7 @@ int net_addr_dump(struct net_conn *conn, uint8_t family, uint32_t ifindex, net_a
 static int addr_send(struct net_conn *conn, int type, int flags, const struct net_addr *addr,
                      struct err *err)
 {
-    _cleanup_(net_msg_freep)
-    struct nl_msg *msg = NULL;
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
     struct ifaddrmsg ifa = {
         .ifa_family = net_af(addr->prefix.addr.family),
         .ifa_prefixlen = addr->prefix.len,

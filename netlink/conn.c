@@ -339,16 +339,14 @@ static int conn_exchange(struct net_conn *conn, struct nl_msg *msg, int flags,
 
 int net_request(struct net_conn *conn, struct nl_msg *msg, struct err *err)
 {
-    _cleanup_(answer_clear)
-    struct answer answer = {0};
+    _cleanup_(answer_clear) struct answer answer = {0};
 
     return conn_exchange(conn, msg, NLM_F_ACK, &answer, err);
 }
 
 int net_query(struct net_conn *conn, struct nl_msg *msg, net_each *each, void *ctx, struct err *err)
 {
-    _cleanup_(answer_clear)
-    struct answer answer = {0};
+    _cleanup_(answer_clear) struct answer answer = {0};
     int rc = conn_exchange(conn, msg, NLM_F_ACK, &answer, err);
 
     return rc < 0 ? rc : answer_walk(&answer, each, ctx);
@@ -378,8 +376,7 @@ int net_dump(struct net_conn *conn, struct nl_msg *msg, int group, net_each *eac
              struct err *err)
 {
     for (int i = 0; i < CONN_DUMP_TRIES; i++) {
-        _cleanup_(answer_clear)
-        struct answer answer = {0};
+        _cleanup_(answer_clear) struct answer answer = {0};
         int rc = conn_dump(conn, msg, group, &answer, err);
 
         /* Too much news for the socket: as good as an interruption. */

@@ -103,8 +103,7 @@ static int link_parse(const struct nlmsghdr *nlh, void *ctx)
 
 int net_link_get(struct net_conn *conn, const char *name, struct net_link *out, struct err *err)
 {
-    _cleanup_(net_msg_freep)
-    struct nl_msg *msg = NULL;
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
     struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC};
     struct net_link link = {0};
     int rc;
@@ -145,8 +144,7 @@ static int put_ip6ll(struct nl_msg *msg, enum net_ip6ll ip6ll)
 static int set_part(struct net_conn *conn, uint32_t ifindex, const struct net_link *want,
                     enum net_link_part part, struct err *err)
 {
-    _cleanup_(net_msg_freep)
-    struct nl_msg *msg = NULL;
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
     struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex};
     const char *what = "";
     int rc = 0;
@@ -201,8 +199,7 @@ int net_link_set(struct net_conn *conn, uint32_t ifindex, const struct net_link 
 
 int net_link_del(struct net_conn *conn, uint32_t ifindex, struct err *err)
 {
-    _cleanup_(net_msg_freep)
-    struct nl_msg *msg = NULL;
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
     struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex};
     int rc;
 

@@ -124,8 +124,7 @@ static uint8_t short_table(uint32_t table)
 static int dump_family(struct net_conn *conn, struct route_dump *dump, uint8_t family,
                        struct err *err)
 {
-    _cleanup_(net_msg_freep)
-    struct nl_msg *msg = NULL;
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
     struct rtmsg rtm = {
         .rtm_family = net_af(family),
         .rtm_table = short_table(dump->filter.table),
@@ -163,8 +162,7 @@ int net_route_dump(struct net_conn *conn, const struct net_route_filter *filter,
 static int route_send(struct net_conn *conn, int type, int flags, const struct net_route *route,
                       struct err *err)
 {
-    _cleanup_(net_msg_freep)
-    struct nl_msg *msg = NULL;
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
     bool unicast = route->type == NET_ROUTE_UNICAST;
     struct rtmsg rtm = {
         .rtm_family = net_af(route->dst.addr.family),

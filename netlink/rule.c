@@ -134,8 +134,7 @@ static int dump_one(const struct nlmsghdr *nlh, void *ctx)
 static int dump_family(struct net_conn *conn, struct rule_dump *dump, uint8_t family,
                        struct err *err)
 {
-    _cleanup_(net_msg_freep)
-    struct nl_msg *msg = NULL;
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
     struct fib_rule_hdr frh = {.family = net_af(family)};
     int rc;
 
@@ -198,8 +197,7 @@ static bool rule_complete(const struct net_rule *rule)
 static int rule_send(struct net_conn *conn, int type, int flags, const struct net_rule *rule,
                      struct err *err)
 {
-    _cleanup_(net_msg_freep)
-    struct nl_msg *msg = NULL;
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
     struct fib_rule_hdr frh = {
         .family = net_af(rule->family),
         .src_len = rule->from.len,

@@ -45,8 +45,7 @@ static int path_build(const struct net_sysctl *key, char *path, struct err *err)
 
 static int path_read(const char *path, char *buf, struct err *err)
 {
-    _cleanup_(close_fdp)
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    _cleanup_(close_fdp) int fd = open(path, O_RDONLY | O_CLOEXEC);
     char text[NET_SYSCTL_VALUE_SIZE];
     ssize_t n;
 
@@ -66,8 +65,7 @@ static int path_read(const char *path, char *buf, struct err *err)
 
 static int path_write(const char *path, const char *value, struct err *err)
 {
-    _cleanup_(close_fdp)
-    int fd = -1;
+    _cleanup_(close_fdp) int fd = -1;
     size_t len = strlen(value);
     ssize_t n;
 

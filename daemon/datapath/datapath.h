@@ -54,6 +54,7 @@ enum dp_event_kind {
     DP_EVENT_MOVED,      /* a peer's endpoint changed */
     DP_EVENT_PONG,       /* data: the 16 bytes */
     DP_EVENT_DISCONNECT, /* data[0]: the reason */
+    DP_EVENT_DEVICE,     /* a TUN device was deleted under us; peer: the port's number */
     DP_EVENT_RING,       /* the enclave broke the ring: it must be replaced */
 };
 

@@ -166,6 +166,15 @@ static void answer_doorbell(struct lane *l)
         l->broken = true;
 }
 
+/* Somebody deleted the device: its queue would be ready, with an error, for ever. */
+static void device_gone(struct lane *l, uint32_t port)
+{
+    struct dp_event event = {.kind = DP_EVENT_DEVICE, .peer = port};
+
+    (void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->dp->ports[port].queue[l->number], NULL);
+    lane_event(l, &event, NULL, 0);
+}
+
 /* Return: true when anything was done. */
 static bool serve_sources(struct lane *l, const struct epoll_event *events, int n)
 {
@@ -180,7 +189,10 @@ static bool serve_sources(struct lane *l, const struct epoll_event *events, int 
             busy |= lane_receive(l, number) > 0;
             break;
         case SOURCE_PORT:
-            busy |= lane_read_tun(l, number) > 0;
+            if (events[i].events & EPOLLERR)
+                device_gone(l, number);
+            else
+                busy |= lane_read_tun(l, number) > 0;
             break;
         case SOURCE_DOORBELL:
             answer_doorbell(l);

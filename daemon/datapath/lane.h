@@ -64,7 +64,7 @@ struct lane {
 };
 
 /** lane_main() - the thread. */
-void *lane_main(void *lane);
+void *lane_main(void *arg);
 
 /* Shared between the lane's files. */
 

@@ -725,8 +725,7 @@ static void test_sysctl6(void **state)
 /* The rtnetlink ports of this namespace, as /proc/net/netlink lists them. */
 static size_t netlink_ports(uint32_t *ports, size_t max)
 {
-    _cleanup_(fclose_p)
-    FILE *f = fopen("/proc/self/net/netlink", "re");
+    _cleanup_(fclose_p) FILE *f = fopen("/proc/self/net/netlink", "re");
     char line[256];
     size_t n = 0;
 
@@ -905,8 +904,7 @@ static int skip_all(const char *why)
 /* A user namespace in which whoever we are is called ORDINARY_UID. */
 static int map_uid(uid_t outside)
 {
-    _cleanup_(close_fdp)
-    int fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+    _cleanup_(close_fdp) int fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
 
     return fd < 0 || dprintf(fd, "%d %u 1", ORDINARY_UID, outside) < 0 ? -1 : 0;
 }

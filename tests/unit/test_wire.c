@@ -32,7 +32,9 @@ static enum wire_kind expected(unsigned int type, size_t len)
     }
     if (type == 5 || type == 6)
         return len == 60 ? WIRE_KIND_TRANSPORT : WIRE_KIND_BAD_LENGTH;
-    return len >= 60 && (len - 44) % 16 == 0 ? WIRE_KIND_TRANSPORT : WIRE_KIND_BAD_LENGTH;
+    if (type == 4)
+        return len >= 60 && (len - 44) % 16 == 0 ? WIRE_KIND_TRANSPORT : WIRE_KIND_BAD_LENGTH;
+    return len >= 60 ? WIRE_KIND_TRANSPORT : WIRE_KIND_BAD_LENGTH;
 }
 
 static void every_length_of_every_type(void **state)
