@@ -36,7 +36,7 @@ HARD := -fPIE -fstack-protector-strong -fstack-clash-protection -fno-strict-over
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DHAVE_GCRYPT -pthread -iquote . $(WARN) $(HARD) \
              $(shell pkg-config --cflags $(PKGS)) \
-             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) $(CFLAGS)
+             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack -pthread \
               $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 lib = $(shell pkg-config --libs $(1))
