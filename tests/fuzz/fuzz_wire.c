@@ -26,7 +26,7 @@ static void check_transport(const uint8_t *buf, size_t len)
     uint8_t stale[WIRE_STALE_LEN];
 
     require(len >= WIRE_TRANSPORT_MIN && len <= WIRE_DATAGRAM_MAX);
-    require((len - WIRE_OVERHEAD) % WIRE_PAD == 0);
+    require((len - WIRE_OVERHEAD) % WIRE_PAD == 0 || buf[0] == WIRE_DATA);
     require(wire_transport_index(buf) == be32_get(buf + 16));
     stale_build(&keys, buf, wire_transport_counter(buf), stale);
     require(wire_classify(stale, sizeof(stale)) == WIRE_KIND_STALE);
