@@ -54,12 +54,7 @@ struct session {
     struct epoch_snapshot retired;
 };
 
-enum session_slot {
-    SESSION_NEXT,
-    SESSION_CURRENT,
-    SESSION_PREVIOUS,
-    SESSION_SLOTS
-};
+enum session_slot { SESSION_NEXT, SESSION_CURRENT, SESSION_PREVIOUS, SESSION_SLOTS };
 
 struct peer {
     _Atomic uint32_t handle; /* 0: free */

@@ -68,10 +68,7 @@ struct dp_event {
     uint8_t data[DP_EVENT_DATA];
 };
 
-enum dp_role {
-    DP_SERVER,
-    DP_CLIENT
-};
+enum dp_role { DP_SERVER, DP_CLIENT };
 
 /* A TUN device.  queue[lane] is -1 where this lane does not serve it. */
 struct dp_port {

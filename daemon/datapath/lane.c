@@ -30,12 +30,7 @@
 #define DRAIN_MS 200
 
 /* What an epoll event belongs to. */
-enum source {
-    SOURCE_SOCKET,
-    SOURCE_PORT,
-    SOURCE_DOORBELL,
-    SOURCE_INBOX
-};
+enum source { SOURCE_SOCKET, SOURCE_PORT, SOURCE_DOORBELL, SOURCE_INBOX };
 
 int lane_slot_take(struct lane *l)
 {
