@@ -1,15 +1,11 @@
 /* vpn-server: command line, and the steps that need root, in order. */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/cleanup.h"
 #include "common/log.h"
 #include "common/process.h"
 #include "common/version.h"
@@ -135,37 +131,6 @@ static bool has_low_port(const struct config *config)
     return false;
 }
 
-/* The folder of @path belongs to the daemon when it has to be made. */
-static int make_folder_of(const char *path, struct account account, struct err *err)
-{
-    char *copy = strdup(path);
-    int rc = copy ? process_folder(dirname(copy), account, 0755, err) : -ENOMEM;
-
-    free(copy);
-    return rc;
-}
-
-/*
- * As root, because the folder may be closed to the daemon's uid; but the file becomes the daemon's,
- * so that it can be opened again after a rotation.
- */
-static int open_log(const struct config *config, struct account account, struct err *err)
-{
-    int rc;
-
-    log_set_level(config->log_level);
-    if (!config->log_file)
-        return 0;
-    rc = make_folder_of(config->log_file, account, err);
-    if (rc < 0)
-        return rc;
-    rc = log_open_file(config->log_file, err);
-    if (rc == 0 && geteuid() == 0 && lchown(config->log_file, account.uid, account.gid) < 0)
-        rc = err_set(err, -errno, "%s: its owner cannot be set (%s)", config->log_file,
-                     strerror(errno));
-    return rc;
-}
-
 static int start_spawner(struct server *s, const struct config *config, struct err *err)
 {
     struct account enclave = process_account("vpn-enclave", PROCESS_UID_ENCLAVE);
@@ -209,17 +174,18 @@ static int prepare(struct server *s, const struct config *config, const struct o
     if (geteuid() != 0)
         account = (struct account){geteuid(), getegid()};
     if (o->background) {
-        rc = make_folder_of(o->pidfile, account, err);
+        rc = process_folder_of(o->pidfile, account, err);
         if (rc == 0)
             rc = process_pidfile(o->pidfile, err);
         if (rc < 0)
             return rc;
     }
-    rc = open_log(config, account, err);
-    if (rc < 0)
-        return rc;
-    if (o->verbose)
-        log_set_level(LOG_LEVEL_DEBUG);
+    log_set_level(o->verbose ? LOG_LEVEL_DEBUG : config->log_level);
+    if (config->log_file) {
+        rc = process_log_file(config->log_file, account, err);
+        if (rc < 0)
+            return rc;
+    }
     log_info("vpn-server " VPN_RELEASE " starting");
     *control_gid = process_group(config->control_group);
     *control_fd = ctl_listen(config->control_socket, account.uid,

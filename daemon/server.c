@@ -15,6 +15,7 @@
 #include "common/cred.h"
 #include "common/log.h"
 #include "common/process.h"
+#include "daemon/datapath/report.h"
 #include "daemon/datapath/udp.h"
 #include "enclave/spawner.h"
 #include "netlink/addr.h"
@@ -225,18 +226,6 @@ static int open_sockets(struct server *s, struct err *err)
 /* ---- the enclave
  * ------------------------------------------------------------------------------------- */
 
-static void log_ladder(const struct ipc_ready *ready)
-{
-    unsigned int i;
-
-    for (i = 0; i < IPC_NUM_STEPS; i++) {
-        bool done = ready->step[i] == IPC_STEP_DONE;
-
-        log_line(done ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "enclave: %s: %s", ipc_step_name(i),
-                 done ? "done" : "not available");
-    }
-}
-
 static void send_users(struct server *s)
 {
     union ipc_msg msg;
@@ -264,10 +253,7 @@ static void on_ready(void *ctx, const struct ipc_ready *ready)
     char key[CRED_KEY_TEXT_LEN + 1];
     struct err err;
 
-    log_ladder(ready);
-    if (!link_is_sealed(s->link))
-        log_warning("seal: degraded (the enclave could not be sealed completely: see the lines "
-                    "above; its claim does not hold)");
+    report_log_seal(s->link);
     cred_key_encode(ready->public_key, key);
     log_info("enclave process started (PID %d), engine %s, identity %s", (int)link_pid(s->link),
              ready->engine, key);

@@ -180,6 +180,7 @@ static void post_stop(struct datapath *dp, uint32_t lane, bool drain)
 
 void datapath_stop(struct datapath *dp, bool drain)
 {
+    struct dp_event event;
     uint32_t i;
 
     if (!dp->running)
@@ -192,6 +193,9 @@ void datapath_stop(struct datapath *dp, bool drain)
             pthread_join(dp->lanes[i].thread, NULL);
         dp->lanes[i].started = false;
     }
+    /* What they had to say is about sessions, and a ring, that are gone. */
+    while (datapath_event(dp, &event) == 0)
+        ;
     dp->running = false;
 }
 
