@@ -139,6 +139,12 @@ $(eval $(call test,test_handshake,unit,$(HS),libsodium))
 $(eval $(call test,test_hs_replay,unit,$(HS),libsodium))
 $(eval $(call test,test_hs_table,unit,$(HS),libsodium))
 
+$(eval $(call test,test_timers,unit,client/timers.c))
+$(eval $(call test,test_stale,unit,client/stale.c))
+$(eval $(call test,test_routing,unit,client/routing.c common/ip.c))
+$(eval $(call test,test_helper,unit,common/helper.c client/resolve.c common/ip.c))
+$(eval $(call test,test_device_id,unit,client/device_id.c common/err.c))
+
 CONF := $(IP) common/cred.c $(COMMON_CONF)
 
 $(eval $(call test,test_ip,unit,common/ip.c))
@@ -231,6 +237,10 @@ $(eval $(call fuzzer,fuzz_ctl,common/ctl.c common/ctl_server.c common/err.c,jans
 fuzzers: $(FUZZERS)
 fuzz: $(FUZZERS)
 	$(Q)tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS)
+
+# Against wireguard-go, OpenVPN and the bare veth, in turn; BENCH are options of tests/bench/run.
+bench: all
+	$(Q)VPN_BIN=$(abspath $(BIN)) tests/bench/run $(BENCH)
 
 # ---- install ---------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 /* vpn-server: command line, and the steps that need root, in order. */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,7 +132,7 @@ static bool has_low_port(const struct config *config)
     return false;
 }
 
-static int start_spawner(struct server *s, const struct config *config, struct err *err)
+static int start_spawner(struct server *s, const struct config *config, bool quiet, struct err *err)
 {
     struct account enclave = process_account("vpn-enclave", PROCESS_UID_ENCLAVE);
     uint32_t users = config->n_users > USERS_MIN / 2 ? 2 * (uint32_t)config->n_users : USERS_MIN;
@@ -161,12 +162,12 @@ static int start_spawner(struct server *s, const struct config *config, struct e
     snprintf(users_text, sizeof(users_text), "%u", users);
     snprintf(uid_text, sizeof(uid_text), "%u", (unsigned int)enclave.uid);
     snprintf(gid_text, sizeof(gid_text), "%u", (unsigned int)enclave.gid);
-    return spawner_start(&s->spawner, argv, err);
+    return spawner_start(&s->spawner, argv, quiet, err);
 }
 
 /* Everything that needs root, up to giving it up. */
 static int prepare(struct server *s, const struct config *config, const struct options *o,
-                   int *control_fd, gid_t *control_gid, struct err *err)
+                   int *control_fd, gid_t *control_gid, bool *pidfile_made, struct err *err)
 {
     struct account account = process_account("vpn", PROCESS_UID_DAEMON);
     int rc;
@@ -179,6 +180,7 @@ static int prepare(struct server *s, const struct config *config, const struct o
             rc = process_pidfile(o->pidfile, err);
         if (rc < 0)
             return rc;
+        *pidfile_made = true;
     }
     log_set_level(o->verbose ? LOG_LEVEL_DEBUG : config->log_level);
     if (config->log_file) {
@@ -195,7 +197,7 @@ static int prepare(struct server *s, const struct config *config, const struct o
     if (*control_gid == (gid_t)-1)
         log_debug("no group \"%s\" on this system: only root may use vpnctl",
                   config->control_group);
-    rc = start_spawner(s, config, err);
+    rc = start_spawner(s, config, o->background, err);
     if (rc < 0)
         return rc;
     return process_drop(account, has_low_port(config), err);
@@ -218,10 +220,11 @@ static int exit_status(int rc)
 
 int main(int argc, char **argv)
 {
-    static struct server server = {.exit_status = -1};
+    static struct server server = {.exit_status = -1, .loop = {.epoll = -1, .signals = -1}};
     struct config *config = NULL;
     struct options options;
     gid_t control_gid = (gid_t)-1;
+    bool pidfile_made = false;
     int control_fd = -1;
     struct err err;
     int rc = parse_options(argc, argv, &options);
@@ -252,7 +255,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "vpn-server: %s\n", err.msg);
         return EX_FAILED;
     }
-    rc = prepare(&server, config, &options, &control_fd, &control_gid, &err);
+    /* A terminal or log pipe that goes away must not end the service. */
+    signal(SIGPIPE, SIG_IGN);
+    rc = prepare(&server, config, &options, &control_fd, &control_gid, &pidfile_made, &err);
     if (rc == 0)
         rc = server_start(&server, config, control_fd, control_gid, &err);
     if (rc < 0) {
@@ -263,12 +268,16 @@ int main(int argc, char **argv)
         rc = exit_status(rc);
     } else {
         rc = server_run(&server);
+        if (rc != 0 && !server.ready_once && options.background)
+            fprintf(stderr, "vpn-server: not started; the reason is in %s\n", config->log_file);
     }
     server.config = config;
     server_stop(&server);
-    if (options.background)
+    /* Only what is ours: another daemon may have been in the way of this start. */
+    if (pidfile_made)
         unlink(options.pidfile);
-    unlink(config->control_socket);
+    if (control_fd >= 0)
+        unlink(config->control_socket);
     config_free(config);
     log_info("ended");
     log_close();
