@@ -296,7 +296,8 @@ static size_t frame_want(const struct ctl_conn *conn)
 
     if (conn->have < CTL_PREFIX_LEN)
         return CTL_PREFIX_LEN;
-    /* One over the limit stands for all that are: the sum must not wrap where size_t has 32 bits. */
+    /* One over the limit stands for all that are: the sum must not wrap where size_t has 32 bits.
+     */
     body = be32_get(conn->buf);
     return CTL_PREFIX_LEN + (size_t)(body > CTL_REQUEST_MAX ? CTL_REQUEST_MAX + 1 : body);
 }

@@ -14,7 +14,7 @@
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
-#define STABLE_MS      1000 /* an enclave that lived this long starts the back-off anew */
+#define STABLE_MS      1000  /* an enclave that lived this long starts the back-off anew */
 #define START_MS       60000 /* Argon2 for many tunnels on a small machine takes a while */
 
 struct link {

@@ -21,7 +21,7 @@
 #include "enclave/end.h"
 
 /* How often an idle worker looks again before it sleeps: about 5 µs in all. */
-#define SPINS 100
+#define SPINS        100
 /* How deep below worker_main() calls may have left something on the stack. */
 #define STACK_TRACES 16384
 
