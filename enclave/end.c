@@ -11,6 +11,10 @@
 
 #include "common/cleanup.h"
 
+/* Of the 512 bytes of FXSAVE the last 48 are the kernel's, to say how much follows. */
+#define FP_SIZE     512
+#define FP_SW_BYTES 464
+
 static struct secret *registered;
 static void (*registered_first)(void);
 static _Thread_local bool ending_here;
@@ -59,14 +63,21 @@ void enclave_end(const char *why)
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-/* The kernel saved the registers on this stack, and keys pass through the vector registers. */
+/*
+ * The kernel saved the registers on this stack, and a cipher leaves parts of its state in the
+ * vector registers.  On x86 they stand in an area of their own whose size depends on the processor.
+ */
 static void wipe_saved_registers(ucontext_t *context)
 {
 #if defined(__x86_64__)
-    struct _libc_fpstate *fp = context->uc_mcontext.fpregs;
+    uint8_t *area = (uint8_t *)context->uc_mcontext.fpregs;
+    struct _fpx_sw_bytes description;
 
-    if (fp)
-        sodium_memzero(fp, sizeof(*fp));
+    if (area) {
+        memcpy(&description, area + FP_SW_BYTES, sizeof(description));
+        sodium_memzero(area, description.magic1 == FP_XSTATE_MAGIC1 ? description.extended_size
+                                                                    : FP_SIZE);
+    }
 #endif
     sodium_memzero(&context->uc_mcontext, sizeof(context->uc_mcontext));
 }

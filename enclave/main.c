@@ -313,7 +313,7 @@ static void drop_descriptors(struct enclave *e)
  */
 static void forget_workers(void)
 {
-    struct aead *contexts[IPC_MAX_LANES];
+    struct aead *contexts[IPC_MAX_LANES] = {NULL};
     uint32_t i;
 
     for (i = 0; i < enclave.args.lanes; i++)
