@@ -23,7 +23,7 @@ typedef void resolve_done(void *ctx, const struct resolve_result *result);
 /**
  * resolve_start() - look a name up
  * @host: a name; a literal address is better parsed
- * @ctx: must live until @done was called or the helper was closed
+ * @ctx: must live until @callback was called or the helper was closed
  *
  * Return: 0 or -ENOMEM.
  */
