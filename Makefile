@@ -145,6 +145,27 @@ $(eval $(call test,test_routing,unit,client/routing.c common/ip.c))
 $(eval $(call test,test_helper,unit,common/helper.c client/resolve.c common/ip.c))
 $(eval $(call test,test_device_id,unit,client/device_id.c common/err.c))
 
+KEYSTORE := enclave/keystore.c enclave/replay.c enclave/transport.c enclave/aead.c
+
+$(eval $(call test,test_ipc,unit,common/ipc.c))
+$(eval $(call test,test_ring,unit,common/ring.c))
+$(eval $(call test,test_epoch,unit))
+$(eval $(call test,test_inner,unit,common/inner.c common/ip.c common/wire.c))
+$(eval $(call test,test_keystore,unit,enclave/keystore.c enclave/replay.c common/ip.c common/clock.c,libsodium))
+$(eval $(call test,test_transport,unit,$(KEYSTORE) common/ip.c common/clock.c common/inner.c common/wire.c,libsodium libgcrypt))
+
+RIG := tests/enclave/rig.c tests/enclave/peer.c tests/enclave/tracer.c tests/enclave/scan.c \
+       tests/enclave/daemon.c $(DOOR) $(HS) enclave/aead.c common/ipc.c common/ring.c common/clock.c \
+       common/process.c common/log.c common/text.c common/ip.c
+RIG_LIBS := libsodium libgcrypt libcap-ng
+
+$(eval $(call test,test_syscalls,enclave,$(RIG),$(RIG_LIBS)))
+$(eval $(call test,test_hostile,enclave,$(RIG),$(RIG_LIBS)))
+$(eval $(call test,test_hostile_ring,enclave,$(RIG),$(RIG_LIBS)))
+$(eval $(call test,test_wipe,enclave,$(RIG),$(RIG_LIBS)))
+$(eval $(call test,test_secrets,enclave,$(RIG),$(RIG_LIBS)))
+$(eval $(call test,test_secrets_client,enclave,$(RIG),$(RIG_LIBS)))
+
 CONF := $(IP) common/cred.c $(COMMON_CONF)
 
 $(eval $(call test,test_ip,unit,common/ip.c))
