@@ -36,7 +36,8 @@ HARD := -fPIE -fstack-protector-strong -fstack-clash-protection -fno-strict-over
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DHAVE_GCRYPT -pthread -iquote . $(WARN) $(HARD) \
              $(shell pkg-config --cflags $(PKGS)) \
-             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(CFLAGS)
+             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
+             $(if $(findstring thread,$(SANITIZE)),-Wno-tsan) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack -pthread \
               $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 lib = $(shell pkg-config --libs $(1))
@@ -252,6 +253,9 @@ endef
 
 $(eval $(call fuzzer,fuzz_wire,common/wire.c common/mac.c,libsodium))
 $(eval $(call fuzzer,fuzz_handshake,$(HS),libsodium))
+$(eval $(call fuzzer,fuzz_ipc,enclave/dispatch.c enclave/keystore.c enclave/replay.c $(HS) common/ip.c common/clock.c common/ipc.c,libsodium))
+$(eval $(call fuzzer,fuzz_ring,enclave/worker.c enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c enclave/end.c enclave/secret.c common/ring.c common/clock.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
+$(eval $(call fuzzer,fuzz_transport,enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
 $(eval $(call fuzzer,fuzz_yaml,$(CONF) $(CONFIG) client/profile.c,yaml-0.1 libsodium))
 $(eval $(call fuzzer,fuzz_ctl,common/ctl.c common/ctl_server.c common/err.c,jansson))
 

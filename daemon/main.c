@@ -218,15 +218,61 @@ static int exit_status(int rc)
     return rc == -EPERM || rc == -EACCES ? EX_NOPERM : EX_FAILED;
 }
 
+/* From the checked configuration to the end.  Return: the exit status. */
+static int run(struct server *s, const struct options *o, struct config *config)
+{
+    gid_t control_gid = (gid_t)-1;
+    bool pidfile_made = false;
+    int control_fd = -1;
+    struct err err;
+    int rc;
+
+    if (!process_has_net_admin()) {
+        fprintf(stderr, "vpn-server: not permitted to set up the network: start it as root (it "
+                        "gives up what it does not need)\n");
+        return EX_NOPERM;
+    }
+    if (o->background && !config->log_file) {
+        fprintf(stderr, "vpn-server: -d needs a log file: set log.file in %s\n", o->config);
+        return EX_USAGE;
+    }
+    if (o->background && process_background(&err) < 0) {
+        fprintf(stderr, "vpn-server: %s\n", err.msg);
+        return EX_FAILED;
+    }
+    /* A terminal or log pipe that goes away must not end the service. */
+    signal(SIGPIPE, SIG_IGN);
+    rc = prepare(s, config, o, &control_fd, &control_gid, &pidfile_made, &err);
+    if (rc == 0)
+        rc = server_start(s, config, control_fd, control_gid, &err);
+    if (rc < 0) {
+        log_error("%s", err.msg);
+        /* In the background the terminal still listens until we are ready. */
+        if (o->background)
+            fprintf(stderr, "vpn-server: %s\n", err.msg);
+        rc = exit_status(rc);
+    } else {
+        rc = server_run(s);
+        if (rc != 0 && !s->ready_once && o->background)
+            fprintf(stderr, "vpn-server: not started; the reason is in %s\n", config->log_file);
+    }
+    s->config = config;
+    server_stop(s);
+    /* Only what is ours: another daemon may have been in the way of this start. */
+    if (pidfile_made)
+        unlink(o->pidfile);
+    if (control_fd >= 0)
+        unlink(config->control_socket);
+    log_info("ended");
+    log_close();
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     static struct server server = {.exit_status = -1, .loop = {.epoll = -1, .signals = -1}};
     struct config *config = NULL;
     struct options options;
-    gid_t control_gid = (gid_t)-1;
-    bool pidfile_made = false;
-    int control_fd = -1;
-    struct err err;
     int rc = parse_options(argc, argv, &options);
 
     if (rc >= 0)
@@ -238,48 +284,10 @@ int main(int argc, char **argv)
     if (options.check) {
         printf("%s: configuration is valid (%zu user%s)\n", options.config, config->n_users,
                config->n_users == 1 ? "" : "s");
-        config_free(config);
-        return EX_OK;
-    }
-    if (!process_has_net_admin()) {
-        fprintf(stderr, "vpn-server: not permitted to set up the network: start it as root (it "
-                        "gives up what it does not need)\n");
-        config_free(config);
-        return EX_NOPERM;
-    }
-    if (options.background && !config->log_file) {
-        fprintf(stderr, "vpn-server: -d needs a log file: set log.file in %s\n", options.config);
-        return EX_USAGE;
-    }
-    if (options.background && process_background(&err) < 0) {
-        fprintf(stderr, "vpn-server: %s\n", err.msg);
-        return EX_FAILED;
-    }
-    /* A terminal or log pipe that goes away must not end the service. */
-    signal(SIGPIPE, SIG_IGN);
-    rc = prepare(&server, config, &options, &control_fd, &control_gid, &pidfile_made, &err);
-    if (rc == 0)
-        rc = server_start(&server, config, control_fd, control_gid, &err);
-    if (rc < 0) {
-        log_error("%s", err.msg);
-        /* In the background the terminal still listens until we are ready. */
-        if (options.background)
-            fprintf(stderr, "vpn-server: %s\n", err.msg);
-        rc = exit_status(rc);
+        rc = EX_OK;
     } else {
-        rc = server_run(&server);
-        if (rc != 0 && !server.ready_once && options.background)
-            fprintf(stderr, "vpn-server: not started; the reason is in %s\n", config->log_file);
+        rc = run(&server, &options, config);
     }
-    server.config = config;
-    server_stop(&server);
-    /* Only what is ours: another daemon may have been in the way of this start. */
-    if (pidfile_made)
-        unlink(options.pidfile);
-    if (control_fd >= 0)
-        unlink(config->control_socket);
     config_free(config);
-    log_info("ended");
-    log_close();
     return rc;
 }

@@ -236,7 +236,7 @@ static void test_scribbling(void **state)
         unsigned int i, slot = 1 + (unsigned int)batches % 4;
         struct ring_slot *s = &r.area[0]->slots[slot];
 
-        len = packet4(packet, p.grant.ip4, p.grant.gateway4, "scribble", 8);
+        (void)packet4(packet, p.grant.ip4, p.grant.gateway4, "scribble", 8);
         for (i = 0; i < 8; i++) {
             size_t offset = RING_TABLE_SIZE + i * 512;
 

@@ -103,7 +103,7 @@ static void test_own_uid_and_no_group(void **state)
     if (fd == 0) {
         /* As a daemon that dropped to UID_ALICE: his own may ask, others may not.  The child that
          * asks needs root back to become somebody; only the saved uid lets it. */
-        const int strange = (seteuid(0), fork());
+        const int strange = seteuid(0) == 0 ? fork() : -1;
         int status;
 
         if (strange == 0) {
