@@ -62,7 +62,8 @@ NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink
             netlink/route.c netlink/rule.c netlink/tun.c netlink/sysctl.c
 DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/lane_in.c \
             daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/peers.c \
-            daemon/datapath/udp.c daemon/datapath/report.c
+            daemon/datapath/udp.c daemon/datapath/report.c daemon/datapath/icmp.c \
+            daemon/datapath/pmtu.c
 CONFIG   := daemon/config.c daemon/config_check.c
 
 SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/lease.c daemon/ctl.c \
@@ -138,6 +139,9 @@ $(eval $(call test,test_noise,unit,enclave/noise.c,libsodium libgcrypt))
 $(eval $(call test,test_handshake,unit,$(HS),libsodium))
 $(eval $(call test,test_hs_replay,unit,$(HS),libsodium))
 $(eval $(call test,test_hs_table,unit,$(HS),libsodium))
+
+$(eval $(call test,test_icmp,unit,daemon/datapath/icmp.c common/inner.c common/ip.c))
+$(eval $(call test,test_pmtu,unit,daemon/datapath/pmtu.c))
 
 CONF := $(IP) common/cred.c $(COMMON_CONF)
 
