@@ -63,10 +63,10 @@ NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink
 DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/lane_in.c \
             daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/peers.c \
             daemon/datapath/udp.c daemon/datapath/report.c daemon/datapath/icmp.c \
-            daemon/datapath/pmtu.c
+            daemon/datapath/pmtu.c daemon/datapath/probe.c
 CONFIG   := daemon/config.c daemon/config_check.c
 
-SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/lease.c daemon/ctl.c \
+SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_path.c daemon/lease.c daemon/ctl.c \
               daemon/init.c $(CONFIG) $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
 CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/device_id.c client/profile.c common/helper.c \
@@ -142,6 +142,7 @@ $(eval $(call test,test_hs_table,unit,$(HS),libsodium))
 
 $(eval $(call test,test_icmp,unit,daemon/datapath/icmp.c common/inner.c common/ip.c))
 $(eval $(call test,test_pmtu,unit,daemon/datapath/pmtu.c))
+$(eval $(call test,test_peers,unit,daemon/datapath/peers.c common/ip.c))
 
 CONF := $(IP) common/cred.c $(COMMON_CONF)
 

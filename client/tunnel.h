@@ -22,6 +22,7 @@
 #include "common/ipc.h"
 #include "common/mac.h"
 #include "daemon/datapath/datapath.h"
+#include "daemon/datapath/pmtu.h"
 
 /* Sockets of each lane. */
 enum {
@@ -84,6 +85,7 @@ struct session {
     uint32_t keepalive_ms;
     struct ipc_lease lease;
     struct stale stale;
+    struct pmtu pmtu;
 };
 
 /* Complaints are repeated rarely, each kind by itself. */
@@ -155,6 +157,12 @@ bool tunnel_answer(struct tunnel *t, const uint8_t resp[WIRE_CONNECT_RESP_LEN]);
 bool tunnel_stale(struct tunnel *t, const uint8_t msg[WIRE_STALE_LEN], const struct path *from);
 /** tunnel_moved() - the server's packets come from another address now. */
 void tunnel_moved(struct tunnel *t);
+/** tunnel_proven() - … and it has answered from there. */
+void tunnel_proven(struct tunnel *t);
+/** tunnel_probed() - a path-MTU probe was answered. */
+void tunnel_probed(struct tunnel *t, uint64_t id);
+/** tunnel_shrunk() - the kernel refused a packet for its size. */
+void tunnel_shrunk(struct tunnel *t);
 /** tunnel_disconnected() - the server ended the session. */
 void tunnel_disconnected(struct tunnel *t, uint8_t reason);
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "daemon/datapath/probe.h"
 #include "daemon/server.h"
 
 #define PENDING          256    /* logins under way */
@@ -26,6 +27,7 @@
 struct pending {
     struct path path;
     struct lease *lease;
+    uint16_t mtu;
     bool used;
 };
 
@@ -62,7 +64,7 @@ void sessions_free(struct sessions *s)
     free(s);
 }
 
-static struct server_session *session_get(struct sessions *s, uint32_t peer)
+struct server_session *session_get(struct sessions *s, uint32_t peer)
 {
     struct server_session *session = &s->table[IPC_PEER_SLOT(peer)];
 
@@ -245,6 +247,7 @@ void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
     msg.hs_grant.status = status;
     if (status == WIRE_STATUS_OK) {
         p->lease = lease;
+        p->mtu = auth->mtu < s->config->mtu ? auth->mtu : s->config->mtu;
         lease_fill(s, lease, &msg.hs_grant.lease);
     } else if (auth->user_id < s->config->n_users) {
         static struct log_limit limit = LOG_LIMIT_INIT(10000, 5);
@@ -276,7 +279,9 @@ static void note_session(struct server *s, uint32_t peer, struct pending *p)
         .lease = p->lease,
         .changed_ms = s->now.mono_ms,
     };
-    peers_add(&s->dp.peers, peer, 0, s->config->mtu, &p->path, s->now.mono_ms);
+    /* What the client wishes is within the protocol's bounds, whatever it wrote. */
+    peers_add(&s->dp.peers, peer, 0, p->mtu < WIRE_MTU_MIN ? WIRE_MTU_MIN : p->mtu, &p->path,
+              s->now.mono_ms);
 }
 
 void sessions_response(struct server *s, const struct ipc_hs_response *response)
@@ -323,7 +328,11 @@ void sessions_promoted(struct server *s, uint32_t peer)
     struct dp_peer *dp = peers_get(&s->dp.peers, peer);
     struct path path;
 
-    if (!session || session->state != SERVER_SESSION_RESERVED || !dp)
+    if (!session || !dp)
+        return;
+    if (session->state == SERVER_SESSION_BOUND)
+        sessions_measure(s, peer, false);
+    if (session->state != SERVER_SESSION_RESERVED)
         return;
     route_address(s, &session->lease->ip4, peer);
     route_address(s, &session->lease->ip6, peer);
@@ -331,6 +340,7 @@ void sessions_promoted(struct server *s, uint32_t peer)
     session->state = SERVER_SESSION_BOUND;
     session->since_us = s->now.real_us;
     s->sessions->bound++;
+    sessions_measure(s, peer, true);
     path = peer_path(dp);
     log_info("%s: connected from %s, address %s%s%s", session_user(s, session)->name,
              ip_endpoint_format(&path.remote, from),
@@ -407,6 +417,7 @@ static void check_session(struct server *s, struct server_session *session)
     }
     if (!peer)
         return;
+    probe_path(&s->dp, session->peer);
     heard = atomic_load_explicit(&peer->last_rx_ms, memory_order_relaxed);
     data = atomic_load_explicit(&peer->last_rx_data_ms, memory_order_relaxed);
     if (now > heard && now - heard >= DEAD_MS) {
