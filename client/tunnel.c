@@ -310,6 +310,7 @@ bool tunnel_stale(struct tunnel *t, const uint8_t msg[WIRE_STALE_LEN], const str
         return false;
     t->session.stale_at_ms = t->env->now_ms;
     ping(t);
+    login_hurry(t);
     return true;
 }
 
@@ -358,6 +359,7 @@ void tunnel_disconnected(struct tunnel *t, uint8_t reason)
     t->state = TUNNEL_CONNECTING;
     tunnel_say(t, LOG_LEVEL_INFO, "the server has ended the session: reconnecting");
     login_begin_after(t, SHUTDOWN_PAUSE_MS + randombytes_uniform(TIMERS_JITTER_MS));
+    t->login.restart = reason == WIRE_DISCONNECT_SHUTDOWN;
 }
 
 void tunnel_retry(struct tunnel *t)

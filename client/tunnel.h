@@ -70,6 +70,8 @@ struct login {
     enum login_phase phase;
     uint64_t began_ms;
     uint64_t due_ms;
+    uint64_t asked_ms;   /* the last request */
+    bool restart;        /* the server has said that it ends: it may be back any moment */
     uint32_t sequence;   /* requests of this login so far */
     uint32_t attempts;   /* those that were not answers to a CHALLENGE */
     uint32_t challenges; /* in this attempt */
@@ -207,6 +209,8 @@ void login_begin(struct tunnel *t);
 void login_begin_after(struct tunnel *t, uint32_t ms);
 /** login_cancel() - forget it. */
 void login_cancel(struct tunnel *t);
+/** login_hurry() - the server is there but knows no session: ask it now, not after the wait. */
+void login_hurry(struct tunnel *t);
 /** login_resume() - the pause is over. */
 void login_resume(struct tunnel *t);
 /** login_tick() - do what is due.  Return: when to be called again. */
