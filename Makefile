@@ -140,6 +140,8 @@ $(eval $(call test,test_handshake,unit,$(HS),libsodium))
 $(eval $(call test,test_hs_replay,unit,$(HS),libsodium))
 $(eval $(call test,test_hs_table,unit,$(HS),libsodium))
 
+$(eval $(call test,test_rekey,unit,$(HS) $(ENCLAVE_CORE) enclave/aead.c enclave/replay.c \
+    common/ipc.c common/ring.c common/inner.c common/ip.c,libsodium libgcrypt))
 $(eval $(call test,test_icmp,unit,daemon/datapath/icmp.c common/inner.c common/ip.c))
 $(eval $(call test,test_pmtu,unit,daemon/datapath/pmtu.c))
 $(eval $(call test,test_peers,unit,daemon/datapath/peers.c common/ip.c))
