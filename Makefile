@@ -5,6 +5,7 @@
 #   make demo       a tunnel between two namespaces, shown (root)
 #   make test       the whole suite (root)
 #   make check      unit tests alone (no root)       make lint     clang-format, clang-tidy, cppcheck
+#   make soak       the tests that take minutes of real time (root)
 #   make fuzz       fuzzers, FUZZ_SECONDS each       make bench    against other VPNs (root)
 #
 #   V=1 shows the commands, SANITIZE=address,undefined or SANITIZE=thread builds into build-*/,
@@ -167,7 +168,7 @@ ENCLAVE_TESTS = $(filter $(B)/tests/enclave/%,$(TESTS))
 NET_TESTS     = $(filter $(B)/tests/net/%,$(TESTS))
 RUN = VPN_BIN=$(abspath $(BIN)) VPN_SANITIZE='$(SANITIZE)' VPN_BUILD=$(abspath $(B)) tests/run
 
-.PHONY: all tests check check-threads test test-quick demo deps install lint fuzz bench clean
+.PHONY: all tests check check-threads test test-quick soak demo deps install lint fuzz bench clean
 
 tests: $(TESTS)
 
@@ -187,6 +188,10 @@ test-quick: all tests
 
 NET_SCRIPTS := $(sort $(wildcard tests/net/*.sh))
 NET_SCRIPTS := $(filter-out tests/net/lib.sh,$(NET_SCRIPTS))
+
+# What needs real time: minutes each.
+soak: all
+	$(Q)VPN_TEST_TIMEOUT=7200 $(RUN) $(sort $(wildcard tests/soak/*.sh))
 
 demo: deps
 	$(Q)+$(MAKE) --no-print-directory all

@@ -53,8 +53,8 @@ enum dp_event_kind {
     DP_EVENT_HANDSHAKE,  /* a datagram of types 1 and 2 for the main thread */
     DP_EVENT_UNKNOWN,    /* a transport message of an unknown index: maybe answer STALE */
     DP_EVENT_PROMOTED,   /* a peer confirmed its new session */
-    DP_EVENT_MOVED,      /* a peer's endpoint changed */
-    DP_EVENT_PROVEN,     /* … and the peer has answered from there */
+    DP_EVENT_MOVED,      /* client: the server's endpoint changed */
+    DP_EVENT_PROVEN,     /* a peer's endpoint changed, and it has answered from there */
     DP_EVENT_PONG,       /* a larger path-MTU probe was answered; data: the 16 bytes */
     DP_EVENT_SHRUNK,     /* the kernel refused a packet to this peer for its size */
     DP_EVENT_DISCONNECT, /* data[0]: the reason */

@@ -198,13 +198,11 @@ static void peer_heard(struct lane *l, const struct ring_packet *p, struct dp_pe
     if (p->flags & RING_FLAG_NEWEST)
         follow = peer_follow(peer, from);
     peer_earn(peer, from, WIRE_OVERHEAD + (size_t)p->length);
-    if (follow == PEER_FOLLOW_SAME)
-        return;
     if (follow == PEER_FOLLOW_NEW)
         challenge_path(l, p->peer, peer);
-    lane_peer_event(l, DP_EVENT_MOVED, p->peer, from, NULL, 0);
-    if (follow == PEER_FOLLOW_BACK)
-        lane_peer_event(l, DP_EVENT_PROVEN, p->peer, from, NULL, 0);
+    /* A user who forges addresses could make one event per packet: only the client needs them. */
+    if (follow != PEER_FOLLOW_SAME && l->dp->role == DP_CLIENT)
+        lane_peer_event(l, DP_EVENT_MOVED, p->peer, from, NULL, 0);
 }
 
 static void take_pong(struct lane *l, uint32_t handle, struct dp_peer *peer,

@@ -89,6 +89,9 @@ void pmtu_begin(struct pmtu *p, uint16_t mtu, uint64_t base, bool fresh, uint64_
     }
     p->mtu = agreed;
     p->base = PMTU_BASE(base) ? PMTU_BASE(base) : 1;
+    if (p->began_ms && now_ms < p->began_ms + PMTU_APART_MS)
+        now_ms = p->began_ms + PMTU_APART_MS;
+    p->began_ms = now_ms;
     first_round(p, now_ms);
 }
 

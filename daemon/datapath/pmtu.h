@@ -27,6 +27,7 @@
 #define PMTU_ROUND        8
 #define PMTU_TRIES        2
 #define PMTU_WAIT_MS      500
+#define PMTU_APART_MS     1000  /* between searches: a peer that moves for ever costs little */
 #define PMTU_AGAIN_MS     10000 /* nobody answered any size: is anybody there?  Doubled … */
 #define PMTU_AGAIN_MAX_MS 160000
 #define PMTU_NEVER        UINT64_MAX
@@ -37,6 +38,7 @@
 
 struct pmtu {
     uint64_t base;     /* never 0 */
+    uint64_t began_ms; /* 0: never */
     uint64_t due_ms;   /* when pmtu_send() has something to do; PMTU_NEVER */
     uint32_t again_ms; /* the next pause after a search that nobody answered; 0: none yet */
     uint16_t mtu;      /* agreed */
@@ -48,7 +50,7 @@ struct pmtu {
 };
 
 /**
- * pmtu_begin() - start a search
+ * pmtu_begin() - start a search, a second after the last one at the earliest
  * @mtu: as agreed for the session, 1280 to 1920
  * @base: random
  * @fresh: the path is another one: forget what is known of the old one

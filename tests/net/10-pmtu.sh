@@ -39,6 +39,7 @@ for round in 4:1328:1328 6:1296:1312; do
     check "outer IPv$outer: the client connects" client_connected alice
     check "outer IPv$outer: 8 MiB at once, server to client" transfer inner cli 10.8.0.10 "$CLI"
     check "outer IPv$outer: the client is told $up" wait_for 8 told cli 192.168.100.2 1372 $up
+    check "outer IPv$outer: status shows it" sh -c "ip netns exec $CLI $BIN/vpnctl -j -s $T/alice.sock status | grep -qE '\"path_mtu\": *$up\b'"
     check "outer IPv$outer: the inner host is told $found" wait_for 8 told inner 10.8.0.10 1372 $found
     check "outer IPv$outer: the same inside IPv6" wait_for 8 told cli fd64::2 1352 $up
     check "outer IPv$outer: inner IPv6 host likewise" wait_for 8 told inner fd08::10 1352 $found

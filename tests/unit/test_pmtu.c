@@ -182,6 +182,25 @@ static void a_later_search_keeps_what_is_known(void **state)
     assert_int_equal(p.limit, 1300);
 }
 
+/* A peer that changes its path all the time makes one search a second of it. */
+static void searches_are_a_second_apart(void **state)
+{
+    const uint64_t began = now;
+    uint16_t sizes[PMTU_ROUND];
+
+    (void)state;
+    begin(1400);
+    for (; now < began + 10000; now += 10) {
+        if (pmtu_send(&p, now, sizes) > 0) {
+            sent++;
+            pmtu_answer(&p, pmtu_id(&p, sizes[0]));
+        }
+        if (p.due_ms == PMTU_NEVER)
+            pmtu_begin(&p, 1400, now << 20, true, now);
+    }
+    assert_int_equal(sent, 10);
+}
+
 static void foreign_answers_change_nothing(void **state)
 {
     struct pmtu before;
@@ -210,6 +229,7 @@ int main(void)
         cmocka_unit_test(late_answers_still_count),
         cmocka_unit_test(a_narrow_path),
         cmocka_unit_test(a_later_search_keeps_what_is_known),
+        cmocka_unit_test(searches_are_a_second_apart),
         cmocka_unit_test(foreign_answers_change_nothing),
     };
 
