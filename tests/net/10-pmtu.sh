@@ -4,6 +4,8 @@
 # a link that shrinks later (EMSGSIZE), and one so small that the outer packets must be cut.
 . "$(dirname "$0")/lib.sh"
 topo_up
+MID=vpnt-m-$$-$RANDOM
+trap 'topo_down; ip netns del $MID 2>/dev/null' EXIT
 server_config && user_add alice && client_config alice 'routes: [10.8.0.0/24, "fd08::/64", 192.168.100.0/24, "fd64::/64"]'
 cp "$T/alice.yaml" "$T/alice4.yaml"
 sed 's|192.0.2.1:51820|[2001:db8:1::1]:51820|' "$T/alice4.yaml" >"$T/alice6.yaml"
@@ -78,6 +80,37 @@ for outer in 4 6; do
     check "and back" inner ping -c 3 -i 0.2 -W 2 -M do -s 1232 fd08::10
     check "8 MiB client → inner" transfer cli inner fd64::2 "$INNER"
     check "8 MiB inner → client" transfer inner cli 10.8.0.10 "$CLI"
+    stop "$CLIENT"
+done
+# The same with a router in between, where the client cannot see the small link:
+#   cli 198.51.100.2 ─── 198.51.100.1 mid 198.51.101.2 ──(1280)── 198.51.101.1 srv, and 2001:db8:2, :3
+mtu 1500 1500
+ip netns add "$MID"
+ip netns exec "$MID" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.accept_dad=0
+link() { # NS DEVICE NUMBER HOST MTU: the middle's device has the same name
+    ip link add "$2" netns "$1" type veth peer name "$2" netns "$MID"
+    ip -n "$1" addr add "198.51.10$3.$4/24" dev "$2"
+    ip -n "$1" addr add "2001:db8:$(($3 + 2))::$4/64" dev "$2" nodad
+    ip -n "$MID" addr add "198.51.10$3.$((3 - $4))/24" dev "$2"
+    ip -n "$MID" addr add "2001:db8:$(($3 + 2))::$((3 - $4))/64" dev "$2" nodad
+    ip -n "$MID" link set "$2" mtu "$5" up
+    ip -n "$1" link set "$2" mtu "$5" up
+}
+link "$CLI" mid0 0 2 1500
+link "$SRV" mid1 1 1 1280
+ip -n "$CLI" route add 198.51.101.0/24 via 198.51.100.1
+ip -n "$CLI" -6 route add 2001:db8:3::/64 via 2001:db8:2::1
+ip -n "$SRV" route add 198.51.100.0/24 via 198.51.101.2
+ip -n "$SRV" -6 route add 2001:db8:2::/64 via 2001:db8:3::2
+for at in 198.51.101.1:51820 '[2001:db8:3::1]:51820'; do
+    : >"$T/client-alice.log"
+    sed "s|192.0.2.1:51820|$at|" "$T/alice4.yaml" >"$T/alice.yaml"
+    client_start alice
+    check "a router before a link of 1280, $at: the client connects" client_connected alice
+    check "1280 bytes pass at once" cli ping -c 4 -i 0.2 -W 2 -M do -s 1232 fd64::2
+    check "larger ones that may be cut as well" cli ping -c 3 -i 0.2 -W 2 -M dont -s 1372 192.168.100.2
+    check "and back" inner ping -c 3 -i 0.2 -W 2 -M dont -s 1372 10.8.0.10
+    check "8 MiB client → inner" transfer cli inner 192.168.100.2 "$INNER"
     stop "$CLIENT"
 done
 status_json >"$T/status.json"
