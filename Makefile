@@ -146,6 +146,11 @@ $(eval $(call test,test_rekey,unit,$(HS) $(ENCLAVE_CORE) enclave/aead.c enclave/
 $(eval $(call test,test_icmp,unit,daemon/datapath/icmp.c common/inner.c common/ip.c))
 $(eval $(call test,test_pmtu,unit,daemon/datapath/pmtu.c))
 $(eval $(call test,test_peers,unit,daemon/datapath/peers.c common/ip.c))
+$(eval $(call test,test_timers,unit,client/timers.c))
+$(eval $(call test,test_stale,unit,client/stale.c))
+$(eval $(call test,test_routing,unit,client/routing.c common/ip.c))
+$(eval $(call test,test_helper,unit,common/helper.c client/resolve.c common/ip.c))
+$(eval $(call test,test_device_id,unit,client/device_id.c common/err.c))
 
 CONF := $(IP) common/cred.c $(COMMON_CONF)
 
@@ -243,6 +248,10 @@ $(eval $(call fuzzer,fuzz_ctl,common/ctl.c common/ctl_server.c common/err.c,jans
 fuzzers: $(FUZZERS)
 fuzz: $(FUZZERS)
 	$(Q)tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS)
+
+# Against wireguard-go, OpenVPN and the bare veth, in turn; BENCH are options of tests/bench/run.
+bench: all
+	$(Q)VPN_BIN=$(abspath $(BIN)) tests/bench/run $(BENCH)
 
 # ---- install ---------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/process.h"
+#include "daemon/datapath/report.h"
 #include "daemon/datapath/udp.h"
 #include "netlink/conn.h"
 
@@ -35,27 +36,13 @@ enum source {
 /* ---- the enclave ------------------------------------------------------------------------------
  */
 
-static void log_ladder(const struct ipc_ready *ready)
-{
-    for (unsigned int i = 0; i < IPC_NUM_STEPS; i++) {
-        const bool done = ready->step[i] == IPC_STEP_DONE;
-
-        log_line(done ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "enclave: %s: %s", ipc_step_name(i),
-                 done ? "done" : "not available");
-    }
-}
-
 static void on_ready(void *ctx, const struct ipc_ready *ready)
 {
     struct client *c = ctx;
     struct err err;
 
-    log_ladder(ready);
-    if (!link_is_sealed(c->link))
-        log_warning("seal: degraded (the enclave could not be sealed completely: see the lines "
-                    "above; its claim does not hold)");
-    log_info("enclave process started (PID %d), engine %s", (int)link_pid(c->link),
-             link_ready_info(c->link)->engine);
+    report_log_seal(c->link);
+    log_info("enclave process started (PID %d), engine %s", (int)link_pid(c->link), ready->engine);
     if (datapath_start(&c->dp, c->link, &err) < 0) {
         log_error("%s", err.msg);
         c->exit_status = 1;
@@ -79,15 +66,19 @@ static void on_failed(void *ctx, const char *why)
         c->exit_status = 1;
 }
 
+static void on_lost(void *ctx)
+{
+    struct client *c = ctx;
+
+    log_error("the spawner was killed: no enclave can be started any more");
+    c->exit_status = 1;
+}
+
 static void on_down(void *ctx)
 {
     struct client *c = ctx;
-    struct dp_event event;
 
     datapath_stop(&c->dp, false);
-    /* What the lanes had to say is about sessions, and a ring, that are gone. */
-    while (datapath_event(&c->dp, &event) == 0)
-        ;
     log_error("the enclave ended (PID %d): starting a new one", (int)link_pid(c->link));
     for (size_t i = 0; i < c->n_tunnels; i++)
         tunnel_enclave_down(&c->tunnels[i]);
@@ -116,8 +107,11 @@ static void on_message(void *ctx, const union ipc_msg *msg)
         tunnel_message(&c->tunnels[tunnel], msg);
 }
 
-static const struct link_ops link_ops = {
-    .ready = on_ready, .failed = on_failed, .down = on_down, .message = on_message};
+static const struct link_ops link_ops = {.ready = on_ready,
+                                         .failed = on_failed,
+                                         .lost = on_lost,
+                                         .down = on_down,
+                                         .message = on_message};
 
 /* ---- opening ----------------------------------------------------------------------------------
  */

@@ -27,7 +27,7 @@ typedef void resolve_done(void *ctx, const struct resolve_result *result);
  *
  * Return: 0 or -ENOMEM.
  */
-int resolve_start(struct helper *helper, const char *host, resolve_done *done, void *ctx);
+int resolve_start(struct helper *helper, const char *host, resolve_done *callback, void *ctx);
 
 /**
  * resolve_alternate() - order addresses so that the families take turns

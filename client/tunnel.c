@@ -122,9 +122,11 @@ void tunnel_connected(struct tunnel *t, const struct ipc_hs_done *done)
     struct netstate want;
     bool moved;
 
-    /* Its slot, and so its lane, is agreed: another one would be no enclave of ours. */
-    if (IPC_PEER_SLOT(done->peer) != t->number + 1)
+    /* Its slot, and so its lane, is agreed. */
+    if (IPC_PEER_SLOT(done->peer) != t->number + 1) {
+        tunnel_complain(t, COMPLAINT_STATUS, "the enclave has mixed up the tunnels: restart");
         return;
+    }
     tunnel_lower(t, &done->lease, &want);
     if (want.n_addrs == 0) {
         tunnel_complain(t, COMPLAINT_STATUS,

@@ -25,11 +25,7 @@
 #include "daemon/datapath/pmtu.h"
 
 /* Sockets of each lane. */
-enum {
-    TUNNEL_SOCKET_IP4,
-    TUNNEL_SOCKET_IP6,
-    TUNNEL_SOCKETS
-};
+enum { TUNNEL_SOCKET_IP4, TUNNEL_SOCKET_IP6, TUNNEL_SOCKETS };
 
 /*
  * DOWN        there is no enclave to log in with

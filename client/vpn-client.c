@@ -1,7 +1,6 @@
 /* vpn-client: command line, and the steps that need root, in order. */
 #include <errno.h>
 #include <getopt.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "client/client.h"
 #include "client/routing.h"
+#include "common/arena.h"
 #include "common/cleanup.h"
 #include "common/cred.h"
 #include "common/log.h"
@@ -168,39 +168,12 @@ static int claim_instance(struct err *err)
     return fd;
 }
 
-/* The folder of @path belongs to the client when it has to be made. */
-static int make_folder_of(const char *path, struct account account, struct err *err)
-{
-    _cleanup_(free_p) char *copy = strdup(path);
-
-    return copy ? process_folder(dirname(copy), account, 0755, err)
-                : err_set(err, -ENOMEM, "out of memory");
-}
-
-/*
- * As root, because the folder may be closed to the client's uid; but the file becomes the client's,
- * so that it can be opened again after a rotation.
- */
-static int open_log(const struct profile *p, struct account account, struct err *err)
-{
-    int rc;
-
-    if (!p->log_file)
-        return 0;
-    rc = make_folder_of(p->log_file, account, err);
-    if (rc == 0)
-        rc = log_open_file(p->log_file, err);
-    if (rc == 0 && geteuid() == 0 && lchown(p->log_file, account.uid, account.gid) < 0)
-        rc = err_set(err, -errno, "%s: its owner cannot be set (%s)", p->log_file, strerror(errno));
-    return rc;
-}
-
 /* The enclave's command line: eight words at most, and six for each tunnel. */
-static int start_spawner(struct client *c, const struct profile *p, struct err *err)
+static int start_spawner(struct client *c, const struct profile *p, bool quiet, struct err *err)
 {
     const struct account enclave = process_account("vpn-enclave", PROCESS_UID_ENCLAVE);
-    _cleanup_(free_p) const char **argv = calloc(8 + 6 * p->n_tunnels, sizeof(*argv));
-    _cleanup_(free_p) char(*keys)[CRED_KEY_TEXT_LEN + 1] = calloc(p->n_tunnels, sizeof(*keys));
+    const char **argv = arena_alloc(p->arena, (8 + 6 * p->n_tunnels) * sizeof(*argv));
+    char(*keys)[CRED_KEY_TEXT_LEN + 1] = arena_alloc(p->arena, p->n_tunnels * sizeof(*keys));
     char lanes[16], uid[16], gid[16];
     size_t n = 0;
 
@@ -228,7 +201,7 @@ static int start_spawner(struct client *c, const struct profile *p, struct err *
         argv[n++] = t->token_file ? t->token_file : t->key_file;
     }
     argv[n] = NULL;
-    return spawner_start(&c->spawner, (char *const *)(uintptr_t)argv, err);
+    return spawner_start(&c->spawner, (char *const *)(uintptr_t)argv, quiet, err);
 }
 
 /* A lane serves any number of tunnels; more lanes than cores only get in each other's way. */
@@ -258,12 +231,12 @@ static int prepare(struct client *c, const struct profile *p, const struct optio
     /* Held until the process ends. */
     rc = claim_instance(err);
     if (rc >= 0 && o->background)
-        rc = make_folder_of(o->pidfile, account, err);
+        rc = process_folder_of(o->pidfile, account, err);
     if (rc >= 0 && o->background)
         rc = process_pidfile(o->pidfile, err);
     *pidfile_made = rc >= 0 && o->background;
-    if (rc >= 0)
-        rc = open_log(p, account, err);
+    if (rc >= 0 && p->log_file)
+        rc = process_log_file(p->log_file, account, err);
     if (rc < 0)
         return rc;
     log_set_level(o->verbose ? LOG_LEVEL_DEBUG : p->log_level);
@@ -275,42 +248,37 @@ static int prepare(struct client *c, const struct profile *p, const struct optio
         return *control_fd;
     rc = process_folder(p->state, account, 0750, err);
     if (rc == 0)
-        rc = start_spawner(c, p, err);
+        rc = start_spawner(c, p, o->background, err);
     return rc < 0 ? rc : process_drop(account, false, err);
 }
 
-int main(int argc, char **argv)
+static int check(const struct options *options, const struct profile *profile)
+{
+    printf("%s: configuration is valid (%zu tunnel%s)\n", options->config, profile->n_tunnels,
+           profile->n_tunnels == 1 ? "" : "s");
+    return EX_OK;
+}
+
+/* From root to the end.  Return: the exit status. */
+static int start(const struct options *options, const struct profile *profile)
 {
     static struct client client = {.loop = {.epoll = -1, .signals = -1}};
-    struct profile *profile = NULL;
-    struct options options;
     gid_t control_gid = (gid_t)-1;
     bool pidfile_made = false;
     int control_fd = -1;
     struct err err;
-    int rc = parse_options(argc, argv, &options);
+    int rc;
 
-    if (rc >= 0)
-        return rc;
-    rc = load(options.config, &profile);
-    if (rc < 0)
-        return rc == -EACCES || rc == -EPERM ? EX_NOPERM : EX_CONFIG;
-    if (options.check) {
-        printf("%s: configuration is valid (%zu tunnel%s)\n", options.config, profile->n_tunnels,
-               profile->n_tunnels == 1 ? "" : "s");
-        profile_free(profile);
-        return EX_OK;
-    }
-    if (options.background && !profile->log_file) {
-        fprintf(stderr, "vpn-client: -d needs a log file: set log.file in %s\n", options.config);
+    if (options->background && !profile->log_file) {
+        fprintf(stderr, "vpn-client: -d needs a log file: set log.file in %s\n", options->config);
         return EX_USAGE;
     }
-    if (options.background && process_background(&err) < 0) {
+    if (options->background && process_background(&err) < 0) {
         fprintf(stderr, "vpn-client: %s\n", err.msg);
         return EX_FAILED;
     }
     client.lanes = choose_lanes(profile);
-    rc = prepare(&client, profile, &options, &control_fd, &control_gid, &pidfile_made, &err);
+    rc = prepare(&client, profile, options, &control_fd, &control_gid, &pidfile_made, &err);
     if (rc == 0)
         rc = client_start(&client, profile, control_fd, control_gid, &err);
     else if (control_fd >= 0)
@@ -318,7 +286,7 @@ int main(int argc, char **argv)
     if (rc < 0) {
         log_error("%s", err.msg);
         /* In the background the terminal still listens until we are ready. */
-        if (options.background && profile->log_file)
+        if (options->background && profile->log_file)
             fprintf(stderr, "vpn-client: %s\n", err.msg);
         rc = rc == -EPERM || rc == -EACCES ? EX_NOPERM : EX_FAILED;
     } else {
@@ -328,9 +296,25 @@ int main(int argc, char **argv)
     if (control_fd >= 0)
         unlink(profile->control_socket);
     if (pidfile_made)
-        unlink(options.pidfile);
-    profile_free(profile);
+        unlink(options->pidfile);
     log_info("ended");
     log_close();
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct profile *profile = NULL;
+    struct options options;
+    int rc = parse_options(argc, argv, &options);
+
+    if (rc >= 0)
+        return rc;
+    rc = load(options.config, &profile);
+    if (rc < 0)
+        rc = rc == -EACCES || rc == -EPERM ? EX_NOPERM : EX_CONFIG;
+    else
+        rc = options.check ? check(&options, profile) : start(&options, profile);
+    profile_free(profile);
     return rc;
 }

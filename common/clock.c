@@ -22,14 +22,15 @@ void clock_read(struct clock *out)
 {
     uint64_t mono = read_ns(CLOCK_MONOTONIC);
     uint64_t raw = read_ns(CLOCK_MONOTONIC_RAW);
-    uint64_t suspended = read_ns(CLOCK_BOOTTIME) - mono;
+    uint64_t boot = read_ns(CLOCK_BOOTTIME);
+    uint64_t suspended = boot - mono;
 
-    out->mono_ms = mono / 1000000;
+    out->mono_ms = boot / 1000000;
     out->stamp_ms = (raw + suspended) / 1000000 + stamp_offset_ms;
     out->real_us = read_ns(CLOCK_REALTIME) / 1000;
 }
 
 uint64_t clock_mono_ms(void)
 {
-    return read_ns(CLOCK_MONOTONIC) / 1000000;
+    return read_ns(CLOCK_BOOTTIME) / 1000000;
 }

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 struct clock {
-    uint64_t mono_ms;  /* CLOCK_MONOTONIC: expiry, timers */
+    uint64_t mono_ms;  /* CLOCK_BOOTTIME: expiry and timers, which run on while suspended */
     uint64_t stamp_ms; /* the protocol's timestamp, see clock_init() */
     uint64_t real_us;  /* CLOCK_REALTIME */
 };
@@ -22,7 +22,7 @@ void clock_init(uint64_t random_bits);
 /** clock_read() - vDSO calls only: no system call on ordinary machines. */
 void clock_read(struct clock *out);
 
-/** clock_mono_ms() - CLOCK_MONOTONIC alone. */
+/** clock_mono_ms() - mono_ms alone. */
 uint64_t clock_mono_ms(void);
 
 #endif

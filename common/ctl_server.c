@@ -292,9 +292,14 @@ static void conn_handle(struct ctl_server *cs, struct ctl_conn *conn, uint64_t n
 /* How long the frame will be, once its prefix is there; before that, the prefix. */
 static size_t frame_want(const struct ctl_conn *conn)
 {
+    uint32_t body;
+
     if (conn->have < CTL_PREFIX_LEN)
         return CTL_PREFIX_LEN;
-    return CTL_PREFIX_LEN + (size_t)be32_get(conn->buf);
+    /* One over the limit stands for all that are: the sum must not wrap where size_t has 32 bits.
+     */
+    body = be32_get(conn->buf);
+    return CTL_PREFIX_LEN + (size_t)(body > CTL_REQUEST_MAX ? CTL_REQUEST_MAX + 1 : body);
 }
 
 static int conn_grow(struct ctl_conn *conn, size_t want)

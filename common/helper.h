@@ -43,8 +43,8 @@ int helper_new(struct helper **out);
  * @wait_ms: how long to wait for the job that is running
  *
  * Jobs that have not begun are cancelled.  One that does not end in time (a name server that does
- * not answer) cannot be stopped: then the thread, the helper and that job are left as they are, and
- * the caller is expected to end the process.  NULL is fine.
+ * not answer) cannot be stopped: then the thread, the helper and that job are left as they are:
+ * call it again later, or end the process.  NULL is fine.
  *
  * Return: 0, or -ETIMEDOUT in that case.
  */

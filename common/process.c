@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <libgen.h>
 #include <pwd.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 
 static int ready_fd = -1; /* the pipe to the parent of `-d` */
 
@@ -184,4 +186,25 @@ int process_folder(const char *path, struct account account, mode_t mode, struct
     if (geteuid() == 0 && chown(path, account.uid, account.gid) < 0)
         return err_set(err, -errno, "%s: its owner cannot be set (%s)", path, strerror(errno));
     return 0;
+}
+
+int process_folder_of(const char *file, struct account account, struct err *err)
+{
+    char *copy = strdup(file);
+    int rc = copy ? process_folder(dirname(copy), account, 0755, err)
+                  : err_set(err, -ENOMEM, "out of memory");
+
+    free(copy);
+    return rc;
+}
+
+int process_log_file(const char *path, struct account account, struct err *err)
+{
+    int rc = process_folder_of(path, account, err);
+
+    if (rc == 0)
+        rc = log_open_file(path, err);
+    if (rc == 0 && geteuid() == 0 && lchown(path, account.uid, account.gid) < 0)
+        rc = err_set(err, -errno, "%s: its owner cannot be set (%s)", path, strerror(errno));
+    return rc;
 }

@@ -72,4 +72,15 @@ int process_pidfile(const char *path, struct err *err);
  */
 int process_folder(const char *path, struct account account, mode_t mode, struct err *err);
 
+/** process_folder_of() - the same for the folder that @file lies in, 0755. */
+int process_folder_of(const char *file, struct account account, struct err *err);
+
+/**
+ * process_log_file() - open the log while we are root, because its folder may be closed to
+ * @account; the file becomes @account's, so that it can be opened again after a rotation
+ *
+ * Return: 0 or -errno.
+ */
+int process_log_file(const char *path, struct account account, struct err *err);
+
 #endif

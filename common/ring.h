@@ -83,7 +83,9 @@ struct ring_slot {
     uint8_t data[RING_SLOT_SIZE - RING_TABLE_SIZE];
 };
 
-/* One direction.  Only the producer writes tail and entries, only the consumer head and sleeping.
+/*
+ * One direction.  Only the producer writes tail and entries, only the consumer head.  The consumer
+ * sets sleeping, whoever rings the bell clears it.
  */
 struct ring {
     _Alignas(RING_CACHELINE) _Atomic uint32_t tail;

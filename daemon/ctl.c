@@ -82,6 +82,7 @@ static json_t *json_session(struct server *s, const struct server_session *sessi
     json_t *out = json_object(), *addresses = json_array();
     char device[2 * WIRE_DEVICE_ID_LEN + 1];
     struct path path;
+    int64_t silent_ms;
     time_t heard;
     int i;
 
@@ -97,8 +98,9 @@ static json_t *json_session(struct server *s, const struct server_session *sessi
     if (!peer)
         return out;
     path = peer_path(peer);
-    heard = (time_t)(s->now.real_us / 1000000) -
-            (time_t)((s->now.mono_ms - (uint64_t)load(&peer->last_rx_ms)) / 1000);
+    silent_ms = (int64_t)s->now.mono_ms - load(&peer->last_rx_ms);
+    /* The lane's clock was read a moment later than ours. */
+    heard = (time_t)(s->now.real_us / 1000000) - (silent_ms > 0 ? silent_ms / 1000 : 0);
     json_object_set_new(out, "endpoint", json_endpoint(&path.remote));
     json_object_set_new(out, "last_received", report_time(heard));
     json_object_set_new(out, "rx_bytes", json_integer(load(&peer->rx_bytes)));

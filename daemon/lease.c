@@ -187,8 +187,19 @@ static struct lease *find(const struct leases *l, uint32_t user, const uint8_t *
     return NULL;
 }
 
-/* Give up the lease that has been idle longest.  Return: false when none is idle. */
-static bool evict_idle(struct leases *l)
+static bool in_pool(const struct config *config, const struct ip_addr *addr);
+
+/* Would giving it up make an address of @family free?  0: only its record is wanted. */
+static bool frees_pool(const struct leases *l, const struct lease *lease, uint8_t family)
+{
+    const struct ip_addr *addr = family == 4 ? &lease->ip4 : &lease->ip6;
+    const struct taken *t = family ? taken_find(l, addr) : NULL;
+
+    return family == 0 || (addr->family && t && !t->fixed && in_pool(l->config, addr));
+}
+
+/* Give up the lease that has been idle longest.  Return: false when none serves. */
+static bool evict_idle(struct leases *l, uint8_t family)
 {
     struct lease *oldest = NULL;
     uint32_t i;
@@ -196,7 +207,8 @@ static bool evict_idle(struct leases *l)
     for (i = 1; i < l->capacity; i++) {
         struct lease *lease = &l->leases[i];
 
-        if (lease->state == LEASE_IDLE && (!oldest || lease->last_used_ms < oldest->last_used_ms))
+        if (lease->state == LEASE_IDLE && frees_pool(l, lease, family) &&
+            (!oldest || lease->last_used_ms < oldest->last_used_ms))
             oldest = lease;
     }
     if (oldest)
@@ -212,7 +224,7 @@ static struct lease *take_record(struct leases *l)
         for (i = 1; i < l->capacity; i++)
             if (l->leases[i].state == LEASE_FREE)
                 return &l->leases[i];
-    } while (evict_idle(l));
+    } while (evict_idle(l, 0));
     return NULL;
 }
 
@@ -274,7 +286,7 @@ static bool from_pool(struct leases *l, uint8_t family, struct ip_addr *out)
     do {
         if (next_from_pool(l, family, out))
             return true;
-    } while (evict_idle(l));
+    } while (evict_idle(l, family));
     return false;
 }
 
@@ -363,6 +375,19 @@ static uint32_t active_devices(const struct leases *l, uint32_t user)
     return n;
 }
 
+static bool all_fixed_in_use(const struct leases *l, const struct config_user *cu)
+{
+    size_t i;
+
+    for (i = 0; i < cu->n_fixed; i++) {
+        const struct taken *t = taken_find(l, &cu->fixed[i]);
+
+        if (!t || !t->lease || l->leases[t->lease].state < LEASE_RESERVED)
+            return false;
+    }
+    return cu->n_fixed > 0;
+}
+
 static void activate(struct leases *l, struct lease *lease, uint64_t now_ms)
 {
     if (lease->state < LEASE_RESERVED) {
@@ -413,8 +438,8 @@ enum wire_status leases_reserve(struct leases *l, uint32_t user,
     if (!lease || lease->state < LEASE_RESERVED) {
         uint32_t devices = active_devices(l, user);
 
-        /* Fixed addresses pass from device to device; otherwise the limit holds. */
-        if (devices >= cu->max_devices && cu->n_fixed == 0)
+        /* One more than the limit may try when it will take over an address of another. */
+        if (devices >= cu->max_devices && (devices > cu->max_devices || !all_fixed_in_use(l, cu)))
             return WIRE_STATUS_DEVICE_LIMIT;
         if (l->active >= l->config->max_clients)
             return WIRE_STATUS_POOL_FULL;
@@ -433,9 +458,10 @@ enum wire_status leases_reserve(struct leases *l, uint32_t user,
 
 void leases_bind(struct leases *l, struct lease *lease)
 {
-    (void)l;
-    if (lease->state == LEASE_RESERVED)
-        lease->state = LEASE_BOUND;
+    /* The reservation may have run out just before the confirmation came. */
+    if (lease->state < LEASE_RESERVED)
+        l->active++;
+    lease->state = LEASE_BOUND;
 }
 
 void leases_release(struct leases *l, struct lease *lease, uint64_t now_ms)

@@ -27,6 +27,7 @@ struct lease {
     struct ip_addr ip4, ip6; /* family 0: none */
     enum lease_state state;
     uint64_t reserved_until_ms;
+    uint32_t holder;       /* the peer that has it, for the owner's use */
     uint64_t last_used_ms; /* idle ones are given up oldest first */
     uint32_t next;         /* in the hash by (user, device) */
 };

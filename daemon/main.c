@@ -1,15 +1,12 @@
 /* vpn-server: command line, and the steps that need root, in order. */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/cleanup.h"
 #include "common/log.h"
 #include "common/process.h"
 #include "common/version.h"
@@ -135,38 +132,7 @@ static bool has_low_port(const struct config *config)
     return false;
 }
 
-/* The folder of @path belongs to the daemon when it has to be made. */
-static int make_folder_of(const char *path, struct account account, struct err *err)
-{
-    char *copy = strdup(path);
-    int rc = copy ? process_folder(dirname(copy), account, 0755, err) : -ENOMEM;
-
-    free(copy);
-    return rc;
-}
-
-/*
- * As root, because the folder may be closed to the daemon's uid; but the file becomes the daemon's,
- * so that it can be opened again after a rotation.
- */
-static int open_log(const struct config *config, struct account account, struct err *err)
-{
-    int rc;
-
-    log_set_level(config->log_level);
-    if (!config->log_file)
-        return 0;
-    rc = make_folder_of(config->log_file, account, err);
-    if (rc < 0)
-        return rc;
-    rc = log_open_file(config->log_file, err);
-    if (rc == 0 && geteuid() == 0 && lchown(config->log_file, account.uid, account.gid) < 0)
-        rc = err_set(err, -errno, "%s: its owner cannot be set (%s)", config->log_file,
-                     strerror(errno));
-    return rc;
-}
-
-static int start_spawner(struct server *s, const struct config *config, struct err *err)
+static int start_spawner(struct server *s, const struct config *config, bool quiet, struct err *err)
 {
     struct account enclave = process_account("vpn-enclave", PROCESS_UID_ENCLAVE);
     uint32_t users = config->n_users > USERS_MIN / 2 ? 2 * (uint32_t)config->n_users : USERS_MIN;
@@ -196,12 +162,12 @@ static int start_spawner(struct server *s, const struct config *config, struct e
     snprintf(users_text, sizeof(users_text), "%u", users);
     snprintf(uid_text, sizeof(uid_text), "%u", (unsigned int)enclave.uid);
     snprintf(gid_text, sizeof(gid_text), "%u", (unsigned int)enclave.gid);
-    return spawner_start(&s->spawner, argv, err);
+    return spawner_start(&s->spawner, argv, quiet, err);
 }
 
 /* Everything that needs root, up to giving it up. */
 static int prepare(struct server *s, const struct config *config, const struct options *o,
-                   int *control_fd, gid_t *control_gid, struct err *err)
+                   int *control_fd, gid_t *control_gid, bool *pidfile_made, struct err *err)
 {
     struct account account = process_account("vpn", PROCESS_UID_DAEMON);
     int rc;
@@ -209,17 +175,19 @@ static int prepare(struct server *s, const struct config *config, const struct o
     if (geteuid() != 0)
         account = (struct account){geteuid(), getegid()};
     if (o->background) {
-        rc = make_folder_of(o->pidfile, account, err);
+        rc = process_folder_of(o->pidfile, account, err);
         if (rc == 0)
             rc = process_pidfile(o->pidfile, err);
         if (rc < 0)
             return rc;
+        *pidfile_made = true;
     }
-    rc = open_log(config, account, err);
-    if (rc < 0)
-        return rc;
-    if (o->verbose)
-        log_set_level(LOG_LEVEL_DEBUG);
+    log_set_level(o->verbose ? LOG_LEVEL_DEBUG : config->log_level);
+    if (config->log_file) {
+        rc = process_log_file(config->log_file, account, err);
+        if (rc < 0)
+            return rc;
+    }
     log_info("vpn-server " VPN_RELEASE " starting");
     *control_gid = process_group(config->control_group);
     *control_fd = ctl_listen(config->control_socket, account.uid,
@@ -229,7 +197,7 @@ static int prepare(struct server *s, const struct config *config, const struct o
     if (*control_gid == (gid_t)-1)
         log_debug("no group \"%s\" on this system: only root may use vpnctl",
                   config->control_group);
-    rc = start_spawner(s, config, err);
+    rc = start_spawner(s, config, o->background, err);
     if (rc < 0)
         return rc;
     return process_drop(account, has_low_port(config), err);
@@ -252,10 +220,11 @@ static int exit_status(int rc)
 
 int main(int argc, char **argv)
 {
-    static struct server server = {.exit_status = -1};
+    static struct server server = {.exit_status = -1, .loop = {.epoll = -1, .signals = -1}};
     struct config *config = NULL;
     struct options options;
     gid_t control_gid = (gid_t)-1;
+    bool pidfile_made = false;
     int control_fd = -1;
     struct err err;
     int rc = parse_options(argc, argv, &options);
@@ -286,7 +255,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "vpn-server: %s\n", err.msg);
         return EX_FAILED;
     }
-    rc = prepare(&server, config, &options, &control_fd, &control_gid, &err);
+    /* A terminal or log pipe that goes away must not end the service. */
+    signal(SIGPIPE, SIG_IGN);
+    rc = prepare(&server, config, &options, &control_fd, &control_gid, &pidfile_made, &err);
     if (rc == 0)
         rc = server_start(&server, config, control_fd, control_gid, &err);
     if (rc < 0) {
@@ -297,12 +268,16 @@ int main(int argc, char **argv)
         rc = exit_status(rc);
     } else {
         rc = server_run(&server);
+        if (rc != 0 && !server.ready_once && options.background)
+            fprintf(stderr, "vpn-server: not started; the reason is in %s\n", config->log_file);
     }
     server.config = config;
     server_stop(&server);
-    if (options.background)
+    /* Only what is ours: another daemon may have been in the way of this start. */
+    if (pidfile_made)
         unlink(options.pidfile);
-    unlink(config->control_socket);
+    if (control_fd >= 0)
+        unlink(config->control_socket);
     config_free(config);
     log_info("ended");
     log_close();

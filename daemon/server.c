@@ -15,6 +15,7 @@
 #include "common/cred.h"
 #include "common/log.h"
 #include "common/process.h"
+#include "daemon/datapath/report.h"
 #include "daemon/datapath/udp.h"
 #include "enclave/spawner.h"
 #include "netlink/addr.h"
@@ -160,7 +161,12 @@ static int open_device(struct server *s, struct err *err)
 static void close_device(struct server *s)
 {
     struct err err;
+    uint32_t i;
 
+    /* The device goes with its last queue, also when it never came to be configured. */
+    for (i = 0; s->device_made && i < s->lanes; i++)
+        if (s->dp.ports[0].queue[i] >= 0)
+            (void)tun_set_persist(s->dp.ports[0].queue[i], false, &err);
     if (s->device_made && s->ifindex && s->net && net_link_del(s->net, s->ifindex, &err) < 0)
         log_warning("%s: not removed: %s", s->config->device, err.msg);
     s->device_made = false;
@@ -177,13 +183,29 @@ static bool may_skip(const struct ip_endpoint *listen, int rc)
     return rc == -EAFNOSUPPORT && memcmp(listen->addr.bytes, any, sizeof(any)) == 0;
 }
 
+/*
+ * Bound once without SO_REUSEPORT, which any program of our uid could share silently: another
+ * server would take half of the logins.
+ */
+static int claim_port(const struct ip_endpoint *listen, struct err *err)
+{
+    int fd = udp_open(listen, false, 0, err);
+
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
+}
+
 static int open_group(struct server *s, const struct ip_endpoint *listen, struct err *err)
 {
     char text[IP_ENDPOINT_STRLEN];
     uint32_t lane, socket = s->dp.n_sockets;
     int rc = 0;
 
-    /* Alone first: SO_REUSEPORT would let another program of our uid share the port silently. */
+    rc = claim_port(listen, err);
+    if (rc < 0)
+        return rc;
     for (lane = 0; lane < s->lanes; lane++) {
         int fd = udp_open(listen, s->lanes > 1, 0, err);
 
@@ -225,18 +247,6 @@ static int open_sockets(struct server *s, struct err *err)
 /* ---- the enclave
  * ------------------------------------------------------------------------------------- */
 
-static void log_ladder(const struct ipc_ready *ready)
-{
-    unsigned int i;
-
-    for (i = 0; i < IPC_NUM_STEPS; i++) {
-        bool done = ready->step[i] == IPC_STEP_DONE;
-
-        log_line(done ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "enclave: %s: %s", ipc_step_name(i),
-                 done ? "done" : "not available");
-    }
-}
-
 static void send_users(struct server *s)
 {
     union ipc_msg msg;
@@ -253,6 +263,7 @@ static void send_users(struct server *s)
         rc = link_send_all(s->link, &msg);
         if (rc < 0) {
             log_error("the enclave does not take the users: %s", strerror(-rc));
+            (void)spawner_kill(&s->spawner);
             return;
         }
     }
@@ -264,10 +275,7 @@ static void on_ready(void *ctx, const struct ipc_ready *ready)
     char key[CRED_KEY_TEXT_LEN + 1];
     struct err err;
 
-    log_ladder(ready);
-    if (!link_is_sealed(s->link))
-        log_warning("seal: degraded (the enclave could not be sealed completely: see the lines "
-                    "above; its claim does not hold)");
+    report_log_seal(s->link);
     cred_key_encode(ready->public_key, key);
     log_info("enclave process started (PID %d), engine %s, identity %s", (int)link_pid(s->link),
              ready->engine, key);
@@ -275,7 +283,9 @@ static void on_ready(void *ctx, const struct ipc_ready *ready)
     send_users(s);
     if (datapath_start(&s->dp, s->link, &err) < 0) {
         log_error("%s", err.msg);
-        s->exit_status = 1;
+        if (!s->ready_once)
+            s->exit_status = 1;
+        (void)spawner_kill(&s->spawner);
         return;
     }
     if (!s->ready_once) {
@@ -293,6 +303,14 @@ static void on_failed(void *ctx, const char *why)
     /* At start this is the operator's to mend; later the next attempt may succeed. */
     if (!s->ready_once)
         s->exit_status = 1;
+}
+
+static void on_lost(void *ctx)
+{
+    struct server *s = ctx;
+
+    log_error("the spawner was killed: no enclave can be started any more");
+    s->exit_status = 1;
 }
 
 static void on_down(void *ctx)
@@ -317,16 +335,18 @@ static void on_message(void *ctx, const union ipc_msg *msg)
         sessions_response(s, &msg->hs_response);
         break;
     case IPC_HS_DROPPED:
-        if (msg->hs_dropped.reason > 0 && msg->hs_dropped.reason <= HS_COUNT_EXPIRED)
-            s->hs_counts[msg->hs_dropped.reason]++;
+        sessions_dropped(s, &msg->hs_dropped);
         break;
     default:
         log_error("the enclave sent an unexpected message (%s)", ipc_type_name(msg->hdr.type));
     }
 }
 
-static const struct link_ops link_ops = {
-    .ready = on_ready, .failed = on_failed, .down = on_down, .message = on_message};
+static const struct link_ops link_ops = {.ready = on_ready,
+                                         .failed = on_failed,
+                                         .lost = on_lost,
+                                         .down = on_down,
+                                         .message = on_message};
 
 /* ---- the loop
  * ------------------------------------------------------------------------------------------ */
@@ -516,7 +536,8 @@ void server_stop(struct server *s)
     datapath_stop(&s->dp, true);
     close_device(s);
     link_free(s->link);
-    datapath_clear(&s->dp);
+    if (s->dp.lanes)
+        datapath_clear(&s->dp);
     spawner_stop(&s->spawner);
     ctl_server_close(s->ctl);
     net_conn_close(s->net);

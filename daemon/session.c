@@ -19,15 +19,18 @@
 #include "daemon/server.h"
 
 #define PENDING          256    /* logins under way */
+#define PENDING_MS       1000   /* as long as the enclave waits for a grant */
 #define DEAD_MS          200000 /* keys end at 180 s: a client silent for longer is gone */
 #define ENDING_MS        500    /* a lane has sealed and sent a good-bye long before this */
 #define STALE_PER_SECOND 100
 #define STALE_SOURCES    256 /* a source hashes to one of these; one STALE per second each */
 
 struct pending {
+    uint32_t ref;
     struct path path;
     struct lease *lease;
     uint16_t mtu;
+    uint64_t since_ms;
     bool used;
 };
 
@@ -112,7 +115,8 @@ static void session_withdraw(struct server *s, struct server_session *session)
         unroute(s, session);
         s->sessions->bound--;
     }
-    if (session->state != SERVER_SESSION_ENDING)
+    /* A lease that its device took along into a newer session is that one's. */
+    if (session->state != SERVER_SESSION_ENDING && session->lease->holder == session->peer)
         leases_release(s->leases, session->lease, s->now.mono_ms);
 }
 
@@ -188,26 +192,51 @@ static void source_bytes(const struct ip_addr *addr, uint8_t out[16])
     out[15] = addr->family;
 }
 
+/* The login that @ref stands for, unless it was given up. */
+static struct pending *pending_get(struct sessions *ss, uint32_t ref)
+{
+    struct pending *p = &ss->pending[ref % PENDING];
+
+    return p->used && p->ref == ref ? p : NULL;
+}
+
+/* A place for a new login.  Return: NULL while it is held by one that may still be answered. */
+static struct pending *pending_take(struct sessions *ss, const struct path *path, uint64_t now_ms)
+{
+    struct pending *p = &ss->pending[ss->next_ref % PENDING];
+
+    if (p->used && now_ms - p->since_ms < PENDING_MS)
+        return NULL;
+    *p = (struct pending){.ref = ss->next_ref++, .path = *path, .since_ms = now_ms, .used = true};
+    return p;
+}
+
 void sessions_handshake(struct server *s, const struct dp_event *event)
 {
-    struct sessions *ss = s->sessions;
-    uint32_t ref = ss->next_ref++ % PENDING;
+    struct pending *p;
     union ipc_msg msg;
     int rc;
 
     if (event->length != WIRE_CONNECT_REQ_LEN)
         return;
-    ss->pending[ref] = (struct pending){.path = event->from, .used = true};
+    p = pending_take(s->sessions, &event->from, s->now.mono_ms);
+    if (!p) {
+        count(s, HS_COUNT_OVERLOAD);
+        return;
+    }
     ipc_fill(&msg, IPC_HS_REQUEST);
-    msg.hs_request.ref = ref;
+    msg.hs_request.ref = p->ref;
     source_bytes(&event->from.remote.addr, msg.hs_request.source);
     memcpy(msg.hs_request.msg, event->data, WIRE_CONNECT_REQ_LEN);
     rc = link_send(s->link, &msg);
-    if (rc < 0)
+    if (rc < 0) {
+        p->used = false;
         count(s, link_state(s->link) == LINK_READY ? HS_COUNT_OVERLOAD : HS_COUNT_NOT_READY);
+    }
 }
 
-static void lease_fill(const struct server *s, const struct lease *lease, struct ipc_lease *out)
+static void lease_fill(const struct server *s, const struct lease *lease, uint16_t mtu,
+                       struct ipc_lease *out)
 {
     const struct config *c = s->config;
     const struct ip_prefix *own4 = config_prefix(c, 4), *own6 = config_prefix(c, 6);
@@ -224,19 +253,29 @@ static void lease_fill(const struct server *s, const struct lease *lease, struct
         memcpy(out->dns6, c->dns6.bytes, 16);
         out->prefix6 = own6->len;
     }
-    out->mtu = c->mtu;
+    out->mtu = mtu;
     out->keepalive_s = 25;
     out->lease_s = c->session_timeout_s;
 }
 
+/* The smaller MTU wins; a client's wish is kept within the protocol's bounds. */
+static uint16_t common_mtu(const struct server *s, uint16_t wish)
+{
+    if (wish < WIRE_MTU_MIN)
+        wish = WIRE_MTU_MIN;
+    return wish < s->config->mtu ? wish : s->config->mtu;
+}
+
 void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
 {
-    struct pending *p = &s->sessions->pending[auth->ref % PENDING];
+    struct pending *p = pending_get(s->sessions, auth->ref);
     struct ip_addr want = {0};
     struct lease *lease = NULL;
     enum wire_status status;
     union ipc_msg msg;
 
+    if (!p)
+        return;
     memcpy(want.bytes, auth->want_ip4, 4);
     if (memcmp(auth->want_ip4, "\0\0\0\0", 4) != 0)
         want.family = 4;
@@ -247,8 +286,8 @@ void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
     msg.hs_grant.status = status;
     if (status == WIRE_STATUS_OK) {
         p->lease = lease;
-        p->mtu = auth->mtu < s->config->mtu ? auth->mtu : s->config->mtu;
-        lease_fill(s, lease, &msg.hs_grant.lease);
+        p->mtu = common_mtu(s, auth->mtu);
+        lease_fill(s, lease, p->mtu, &msg.hs_grant.lease);
     } else if (auth->user_id < s->config->n_users) {
         static struct log_limit limit = LOG_LIMIT_INIT(10000, 5);
 
@@ -266,8 +305,19 @@ static void note_session(struct server *s, uint32_t peer, struct pending *p)
     uint32_t slot = IPC_PEER_SLOT(peer);
     struct server_session *session = &ss->table[slot];
 
-    if (slot == 0 || (session->state != SERVER_SESSION_NONE && session->peer == peer))
+    if (slot == 0)
         return;
+    p->lease->holder = peer;
+    if (session->peer == peer &&
+        (session->state == SERVER_SESSION_BOUND || session->state == SERVER_SESSION_RESERVED)) {
+        struct dp_peer *dp = peers_get(&s->dp.peers, peer);
+
+        if (dp)
+            atomic_store_explicit(&dp->mtu, p->mtu, memory_order_relaxed);
+        if (session->state == SERVER_SESSION_RESERVED)
+            session->changed_ms = s->now.mono_ms;
+        return;
+    }
     /* The slot was another peer's, which the enclave has given up by itself. */
     if (session->state != SERVER_SESSION_NONE)
         session_forget(s, session);
@@ -279,16 +329,14 @@ static void note_session(struct server *s, uint32_t peer, struct pending *p)
         .lease = p->lease,
         .changed_ms = s->now.mono_ms,
     };
-    /* What the client wishes is within the protocol's bounds, whatever it wrote. */
-    peers_add(&s->dp.peers, peer, 0, p->mtu < WIRE_MTU_MIN ? WIRE_MTU_MIN : p->mtu, &p->path,
-              s->now.mono_ms);
+    peers_add(&s->dp.peers, peer, 0, p->mtu, &p->path, s->now.mono_ms);
 }
 
 void sessions_response(struct server *s, const struct ipc_hs_response *response)
 {
-    struct pending *p = &s->sessions->pending[response->ref % PENDING];
+    struct pending *p = pending_get(s->sessions, response->ref);
 
-    if (!p->used)
+    if (!p)
         return;
     if (response->peer && p->lease)
         note_session(s, response->peer, p);
@@ -296,12 +344,30 @@ void sessions_response(struct server *s, const struct ipc_hs_response *response)
     p->used = false;
 }
 
+void sessions_dropped(struct server *s, const struct ipc_hs_dropped *dropped)
+{
+    struct pending *p = pending_get(s->sessions, dropped->ref);
+
+    if (p)
+        p->used = false;
+    if (dropped->reason > 0 && dropped->reason <= HS_COUNT_EXPIRED)
+        s->hs_counts[dropped->reason]++;
+}
+
 /* ---- confirmation
  * -------------------------------------------------------------------------------- */
 
-/* An address that another device of the user held passes to this one. */
-static void route_address(struct server *s, const struct ip_addr *addr, uint32_t peer)
+static bool same_device(const struct server_session *a, const struct server_session *b)
 {
+    return a->lease->user == b->lease->user &&
+           memcmp(a->lease->device, b->lease->device, WIRE_DEVICE_ID_LEN) == 0;
+}
+
+/* An address that another device of the user held passes to this one. */
+static void route_address(struct server *s, const struct ip_addr *addr,
+                          const struct server_session *session)
+{
+    uint32_t peer = session->peer;
     uint32_t holder;
 
     if (!addr->family)
@@ -310,7 +376,9 @@ static void route_address(struct server *s, const struct ip_addr *addr, uint32_t
     if (holder && holder != peer) {
         struct server_session *old = session_get(s->sessions, holder);
 
-        if (old && old->state == SERVER_SESSION_BOUND) {
+        if (old && old->state == SERVER_SESSION_BOUND && same_device(old, session)) {
+            session_end(s, old); /* it came back under a new session of the enclave */
+        } else if (old && old->state == SERVER_SESSION_BOUND) {
             log_info("%s: replaced by another device", session_user(s, old)->name);
             session_close(s, old, WIRE_DISCONNECT_REPLACED);
         } else {
@@ -334,8 +402,8 @@ void sessions_promoted(struct server *s, uint32_t peer)
         sessions_measure(s, peer, false);
     if (session->state != SERVER_SESSION_RESERVED)
         return;
-    route_address(s, &session->lease->ip4, peer);
-    route_address(s, &session->lease->ip6, peer);
+    route_address(s, &session->lease->ip4, session);
+    route_address(s, &session->lease->ip6, session);
     leases_bind(s->leases, session->lease);
     session->state = SERVER_SESSION_BOUND;
     session->since_us = s->now.real_us;

@@ -44,6 +44,8 @@ void sessions_unknown(struct server *s, const struct dp_event *event);
 void sessions_auth(struct server *s, const struct ipc_hs_auth *auth);
 /** sessions_response() - the enclave's answer to a login: note the session, send it. */
 void sessions_response(struct server *s, const struct ipc_hs_response *response);
+/** sessions_dropped() - the enclave dropped a login without an answer. */
+void sessions_dropped(struct server *s, const struct ipc_hs_dropped *dropped);
 /** sessions_promoted() - the client confirmed: bind its lease, route its addresses. */
 void sessions_promoted(struct server *s, uint32_t peer);
 /** sessions_disconnect() - the client says good-bye. */

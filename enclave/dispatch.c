@@ -82,6 +82,9 @@ static int on_user_add(struct dispatch *d, const union ipc_msg *msg)
     char user[WIRE_USER_MAX + 1];
     int rc;
 
+    /* Workers find a user's prefixes by this number. */
+    if (!keystore_has_id(d->ks, msg->user_add.user_id))
+        return -EPROTO;
     memcpy(user, msg->user_add.user, WIRE_USER_MAX);
     user[WIRE_USER_MAX] = '\0';
     rc = hs_responder_user_add(d->responder, msg->user_add.user_id, user, msg->user_add.key);
@@ -215,6 +218,7 @@ static int on_hs_grant(struct dispatch *d, const union ipc_msg *msg)
     struct hs_time hs;
     struct clock now;
     uint32_t slot = 0, status = in->status;
+    bool kept = false;
     int rc;
 
     clock_read(&now);
@@ -228,7 +232,8 @@ static int on_hs_grant(struct dispatch *d, const union ipc_msg *msg)
     grant_from_lease(&grant, &in->lease);
     if (status == WIRE_STATUS_OK) {
         slot = login_peer(d, &p->auth);
-        if (slot && !next_is_kept(d, slot, &p->auth, &now))
+        kept = slot && next_is_kept(d, slot, &p->auth, &now);
+        if (slot && !kept)
             s = keystore_session_new(d->ks, slot);
         /* No room for one more session: as if the pool were empty. */
         if (!s)
@@ -250,6 +255,8 @@ static int on_hs_grant(struct dispatch *d, const union ipc_msg *msg)
         keystore_session_publish(d->ks, s, SESSION_NEXT);
     }
     sodium_memzero(&keys, sizeof(keys));
+    if (kept)
+        return send_dropped(d, p->ref, HS_DROP_REPLAY);
     return send_response(d, p->ref, s ? keystore_peer_handle(d->ks, slot) : 0, status, answer);
 }
 
@@ -280,8 +287,9 @@ static int on_connect(struct dispatch *d, const union ipc_msg *msg)
     slot = tunnel_peer(d, in->tunnel);
     keystore_session_discard(d->ks, t->pending);
     t->pending = slot ? keystore_session_new(d->ks, slot) : NULL;
+    /* What was dropped a moment ago may still wait for its wipe: the caller tries again. */
     if (!t->pending)
-        return -ENOSPC;
+        return send_dropped(d, in->tunnel, HS_DROP_BUSY);
     t->mtu = in->mtu;
 
     clock_read(&now);

@@ -8,7 +8,7 @@
 
 /* Allowed prefixes of all users together. */
 #define MAX_ALLOW         16384
-/* next, current, previous, and as many again may be waiting for their wipe. */
+/* next, current, previous, and one more that waits for its wipe. */
 #define SESSIONS_PER_PEER 4
 
 struct keystore {
@@ -405,16 +405,22 @@ void keystore_peers_remove_id(struct keystore *ks, uint32_t id)
 
 /* ---- allowed inner sources ------------------------------------------------------------------ */
 
+bool keystore_has_id(const struct keystore *ks, uint32_t id)
+{
+    return id < ks->max_ids;
+}
+
 int keystore_allow_add(struct keystore *ks, uint32_t id, const struct ip_prefix *prefix)
 {
     struct allow *a;
     uint32_t n;
 
-    if (id >= ks->max_ids || !prefix->addr.family || prefix->len > ip_addr_bits(&prefix->addr))
+    if (!keystore_has_id(ks, id) || !prefix->addr.family ||
+        prefix->len > ip_addr_bits(&prefix->addr))
         return -EINVAL;
     if (ks->free_allow) {
         n = ks->free_allow;
-        ks->free_allow = atomic_load_explicit(&ks->allow[n].next, memory_order_relaxed);
+        ks->free_allow = ks->allow[n].list_next;
     } else if (ks->fresh_allow <= MAX_ALLOW) {
         n = ks->fresh_allow++;
     } else {
@@ -430,18 +436,17 @@ int keystore_allow_add(struct keystore *ks, uint32_t id, const struct ip_prefix 
 
 void keystore_allow_clear(struct keystore *ks, uint32_t id)
 {
-    uint32_t first, n, next;
+    uint32_t first, n;
 
-    if (id >= ks->max_ids)
+    if (!keystore_has_id(ks, id))
         return;
     first = atomic_exchange_explicit(&ks->allow_head[id], 0, memory_order_acq_rel);
     if (!first)
         return;
-    /* A reader may still be on the chain: it is joined to the retired ones at its far end. */
-    for (n = first; (next = atomic_load_explicit(&ks->allow[n].next, memory_order_relaxed)) != 0;)
-        n = next;
-    atomic_store_explicit(&ks->allow[n].next, ks->retired_allow, memory_order_relaxed);
-    ks->retired_allow = first;
+    for (n = first; n; n = atomic_load_explicit(&ks->allow[n].next, memory_order_relaxed)) {
+        ks->allow[n].list_next = ks->retired_allow;
+        ks->retired_allow = n;
+    }
     epoch_snapshot(&ks->epoch, &ks->allow_retired);
 }
 
@@ -452,9 +457,9 @@ static void reap_allow(struct keystore *ks)
     if (!n || !epoch_passed(&ks->epoch, &ks->allow_retired))
         return;
     while (n) {
-        uint32_t next = atomic_load_explicit(&ks->allow[n].next, memory_order_relaxed);
+        uint32_t next = ks->allow[n].list_next;
 
-        atomic_store_explicit(&ks->allow[n].next, ks->free_allow, memory_order_relaxed);
+        ks->allow[n].list_next = ks->free_allow;
         ks->free_allow = n;
         n = next;
     }

@@ -54,12 +54,7 @@ struct session {
     struct epoch_snapshot retired;
 };
 
-enum session_slot {
-    SESSION_NEXT,
-    SESSION_CURRENT,
-    SESSION_PREVIOUS,
-    SESSION_SLOTS
-};
+enum session_slot { SESSION_NEXT, SESSION_CURRENT, SESSION_PREVIOUS, SESSION_SLOTS };
 
 struct peer {
     _Atomic uint32_t handle; /* 0: free */
@@ -76,6 +71,7 @@ struct peer {
 struct allow {
     struct ip_prefix prefix;
     _Atomic uint32_t next;
+    uint32_t list_next; /* free or retired list; a reader on the old chain never sees it */
 };
 
 struct keystore;
@@ -124,6 +120,8 @@ void keystore_session_publish(struct keystore *ks, struct session *s, enum sessi
 /** keystore_peer_next() - the unconfirmed session of a peer, NULL when none.  Main thread only. */
 const struct session *keystore_peer_next(struct keystore *ks, uint32_t peer_slot);
 
+/** keystore_has_id() - is @id below max_ids?  What a peer is added for must be. */
+bool keystore_has_id(const struct keystore *ks, uint32_t id);
 /** keystore_allow_add() - Return: 0, -EINVAL (no such id, bad prefix), -ENOSPC. */
 int keystore_allow_add(struct keystore *ks, uint32_t id, const struct ip_prefix *prefix);
 /** keystore_allow_clear() - forget the prefixes of @id. */

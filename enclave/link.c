@@ -14,7 +14,7 @@
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
-#define STABLE_MS      10000 /* an enclave that lived this long starts the back-off anew */
+#define STABLE_MS      1000  /* an enclave that lived this long starts the back-off anew */
 #define START_MS       60000 /* Argon2 for many tunnels on a small machine takes a while */
 
 struct link {
@@ -183,7 +183,9 @@ static void schedule_restart(struct link *link)
 
 static void enclave_died(struct link *link)
 {
-    if (link->state == LINK_READY) {
+    bool was_ready = link->state == LINK_READY;
+
+    if (was_ready) {
         if (clock_mono_ms() - link->since_ms >= STABLE_MS)
             link->backoff_ms = BACKOFF_MIN_MS;
         link->ops->down(link->ctx);
@@ -191,6 +193,9 @@ static void enclave_died(struct link *link)
     (void)spawner_kill(link->spawner);
     close_enclave(link);
     schedule_restart(link);
+    if (!was_ready)
+        link->ops->failed(link->ctx, "it ended before it was ready (a library is missing, memory "
+                                     "ran out, or a security module forbids it: see dmesg)");
 }
 
 /* Return: false when the enclave is gone and its descriptors with it. */
@@ -261,9 +266,15 @@ static void on_timer(struct link *link)
         close_enclave(link);
         schedule_restart(link);
         link->ops->failed(link->ctx, "it did not become ready in time");
-    } else if (link->state == LINK_DOWN && link_start(link, &err) < 0) {
-        schedule_restart(link);
-        link->ops->failed(link->ctx, err.msg);
+    } else if (link->state == LINK_DOWN) {
+        int rc = link_start(link, &err);
+
+        if (rc == -EPIPE) {
+            link->ops->lost(link->ctx);
+        } else if (rc < 0) {
+            schedule_restart(link);
+            link->ops->failed(link->ctx, err.msg);
+        }
     }
 }
 

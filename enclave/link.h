@@ -29,6 +29,8 @@ struct link_ops {
     void (*ready)(void *ctx, const struct ipc_ready *ready);
     /* It could not start.  A new attempt follows unless the caller gives up. */
     void (*failed)(void *ctx, const char *why);
+    /* The spawner is gone: there will be no enclave any more; the caller ends. */
+    void (*lost)(void *ctx);
     /* It died after READY.  The caller must have stopped using the rings when this returns. */
     void (*down)(void *ctx);
     /* Any other message of the enclave, already checked. */

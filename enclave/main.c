@@ -238,21 +238,26 @@ static void take_secrets(struct enclave *e)
         e->dispatch.tunnels = calloc(a->n_tunnels, sizeof(*e->dispatch.tunnels));
         if (!e->dispatch.tunnels)
             fail(IPC_STEP_CREDENTIAL, -ENOMEM, 0, "out of memory");
-        for (i = 0; i < a->n_tunnels; i++)
+        for (i = 0; i < a->n_tunnels; i++) {
+            static const uint8_t device_id[WIRE_DEVICE_ID_LEN];
+
+            /* All peers now, in order: slot, and so lane, follow from the tunnel's number alone. */
+            if (keystore_peer_add(e->dispatch.ks, i, device_id) != i + 1)
+                fail(IPC_STEP_CREDENTIAL, -EINVAL, i, "no room for tunnel %u", i);
             load_tunnel(e, i, at + i * align64(hs_initiator_size()));
+        }
     }
     seal_mark(&e->seal, IPC_STEP_CREDENTIAL, true);
 }
 
 /* ---- rings and workers ----------------------------------------------------------------------- */
 
-static void set_receive_timeout(int fd)
+static void set_timeout(int fd, int option, time_t seconds)
 {
-    /* Wipes and epochs happen under a silent caller. */
-    const struct timeval second = {.tv_sec = 1};
+    const struct timeval limit = {.tv_sec = seconds};
 
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)) < 0)
-        fail(IPC_STEP_RINGS, -errno, 0, "SO_RCVTIMEO: %s", strerror(errno));
+    if (setsockopt(fd, SOL_SOCKET, option, &limit, sizeof(limit)) < 0)
+        fail(IPC_STEP_RINGS, -errno, 0, "socket time-outs: %s", strerror(errno));
 }
 
 static void take_rings(struct enclave *e)
@@ -271,9 +276,14 @@ static void take_rings(struct enclave *e)
         if (rc < 0)
             fail(IPC_STEP_RINGS, rc, i, "ring %u is not what was agreed: %s", i, strerror(-rc));
         e->doorbells[i] = fds[2 * i + 1];
-        set_receive_timeout(e->doorbells[i]);
+        set_timeout(e->doorbells[i], SO_RCVTIMEO, 1);
     }
-    set_receive_timeout(CONTROL_FD);
+    /*
+     * Wipes and epochs happen under a silent caller as well, and under one that does not listen:
+     * whoever leaves its answers unread for this long loses its enclave.
+     */
+    set_timeout(CONTROL_FD, SO_RCVTIMEO, 1);
+    set_timeout(CONTROL_FD, SO_SNDTIMEO, 5);
     seal_mark(&e->seal, IPC_STEP_RINGS, true);
 }
 
@@ -295,6 +305,23 @@ static void drop_descriptors(struct enclave *e)
     qsort(keep, n, sizeof(keep[0]), cmp_int);
     if (seal_descriptors(&e->seal, keep, n) < 0)
         fail(IPC_STEP_DESCRIPTORS, -errno, 0, "close_range: %s", strerror(errno));
+}
+
+/*
+ * The rings first: a worker that is still at it must not hand out what it seals with half a key.
+ * Then the expanded keys, which the cipher library keeps outside our region.
+ */
+static void forget_workers(void)
+{
+    struct aead *contexts[IPC_MAX_LANES] = {NULL};
+    uint32_t i;
+
+    for (i = 0; i < enclave.args.lanes; i++)
+        contexts[i] = enclave.workers[i].transport.aead;
+    sodium_memzero(enclave.workers, enclave.args.lanes * sizeof(*enclave.workers));
+    for (i = 0; i < enclave.args.lanes; i++)
+        if (contexts[i])
+            aead_forget(contexts[i]);
 }
 
 /* Stacks are mapped before mlockall(), with a guard page below. */
@@ -333,6 +360,7 @@ static void start_workers(struct enclave *e, void **stacks)
     }
     pthread_attr_destroy(&attr);
     pthread_barrier_wait(&started);
+    enclave_end_first(forget_workers);
     seal_mark(&e->seal, IPC_STEP_WORKERS, true);
 }
 
@@ -398,10 +426,12 @@ int main(int argc, char **argv)
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
+    enclave_end_on_faults();
 
     parse_args(&e->args, argc, argv);
     e->seal.root = geteuid() == 0;
     seal_mark(&e->seal, IPC_STEP_ARGUMENTS, true);
+    seal_memlock(&e->seal);
     if (aead_init() < 0)
         fail(IPC_STEP_KNOWN_ANSWERS, -EIO, 0, "the cryptographic libraries do not initialise");
     randombytes_buf(&random_bits, sizeof(random_bits));

@@ -31,9 +31,15 @@ bool seal_mark(struct seal *s, enum ipc_step step, bool ok)
     return ok;
 }
 
-void seal_memory(struct seal *s)
+void seal_memlock(struct seal *s)
 {
     struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+
+    seal_mark(s, IPC_STEP_MEMLOCK, setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0);
+}
+
+void seal_memory(struct seal *s)
+{
     int flags = MCL_CURRENT | MCL_ONFAULT;
 
     /*
@@ -41,7 +47,7 @@ void seal_memory(struct seal *s)
      * missing in some containers) MCL_FUTURE would make later mappings fail once the uid is
      * ordinary, so only what exists now is locked: keys and buffers all exist now.
      */
-    if (seal_mark(s, IPC_STEP_MEMLOCK, setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0))
+    if (s->step[IPC_STEP_MEMLOCK] == IPC_STEP_DONE)
         flags |= MCL_FUTURE;
     seal_mark(s, IPC_STEP_MLOCKALL, mlockall(flags) == 0);
 }

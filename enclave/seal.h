@@ -19,7 +19,10 @@ struct seal {
 /** seal_mark() - note how a step went.  Return: @ok. */
 bool seal_mark(struct seal *s, enum ipc_step step, bool ok);
 
-/** seal_memory() - raise RLIMIT_MEMLOCK and lock all memory as it is touched (MCL_ONFAULT). */
+/** seal_memlock() - raise RLIMIT_MEMLOCK; before the libraries take locked memory. */
+void seal_memlock(struct seal *s);
+
+/** seal_memory() - lock all memory as it is touched (MCL_ONFAULT). */
 void seal_memory(struct seal *s);
 
 /**

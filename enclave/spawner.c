@@ -134,12 +134,31 @@ static void serve_tun(int fd)
         close(tun);
 }
 
+/* Whoever waits for the end of our output must not wait for the enclave's. */
+static void leave_terminal(bool quiet)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null < 0)
+        return;
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    if (quiet)
+        dup2(null, STDERR_FILENO);
+    if (null > STDERR_FILENO)
+        close(null);
+}
+
 static void __attribute__((noreturn)) serve(int fd, const char *path, char *const argv[])
 {
     struct child child = {.pidfd = -1};
 
     /* Its own session: a terminal's Ctrl-C reaches the daemon alone, which then ends us cleanly. */
     setsid();
+    /* Locks, sockets and files of the daemon are none of ours to hold open. */
+    if (fd > STDERR_FILENO + 1)
+        syscall(SYS_close_range, STDERR_FILENO + 1, fd - 1, 0);
+    syscall(SYS_close_range, fd + 1, ~0U, 0);
     prctl(PR_SET_NAME, "vpn-spawner");
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
@@ -201,7 +220,7 @@ static int enclave_path(char *path, size_t size, struct err *err)
     return 0;
 }
 
-int spawner_start(struct spawner *s, char *const argv[], struct err *err)
+int spawner_start(struct spawner *s, char *const argv[], bool quiet, struct err *err)
 {
     char path[PATH_MAX];
     int pair[2];
@@ -220,6 +239,7 @@ int spawner_start(struct spawner *s, char *const argv[], struct err *err)
     }
     if (s->pid == 0) {
         close(pair[0]);
+        leave_terminal(quiet);
         serve(pair[1], path, argv);
     }
     close(pair[1]);

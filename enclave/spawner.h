@@ -8,6 +8,7 @@
 #ifndef ENCLAVE_SPAWNER_H
 #define ENCLAVE_SPAWNER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "common/err.h"
@@ -27,12 +28,14 @@ struct spawner {
  * spawner_start() - fork the spawner
  * @argv: the enclave's arguments, argv[0] included, NULL-terminated; must stay until the fork
  *
+ * @quiet: going to the background: nothing of the terminal is kept open, standard error included
+ *
  * The program is vpn-enclave in the folder of the running binary.  Call with the rights the enclave
  * needs (root) and before threads, sockets and dropped privileges.
  *
  * Return: 0 or -errno.
  */
-int spawner_start(struct spawner *s, char *const argv[], struct err *err);
+int spawner_start(struct spawner *s, char *const argv[], bool quiet, struct err *err);
 
 /**
  * spawner_spawn() - start a fresh enclave

@@ -32,7 +32,8 @@ static void nonce_put(uint8_t nonce[WIRE_NONCE_LEN], uint32_t index, uint64_t co
 
 static bool session_over(const struct session *s, const struct clock *now)
 {
-    return now->mono_ms - s->created_ms >= KEYSTORE_SESSION_LIFE_MS;
+    /* Signed: a session may be made after the batch's clock was read. */
+    return (int64_t)(now->mono_ms - s->created_ms) >= KEYSTORE_SESSION_LIFE_MS;
 }
 
 static bool all_zero(const uint8_t *p, size_t n)

@@ -10,10 +10,7 @@
 #include "enclave/aead.h"
 #include "enclave/keystore.h"
 
-enum transport_role {
-    TRANSPORT_RESPONDER,
-    TRANSPORT_INITIATOR
-};
+enum transport_role { TRANSPORT_RESPONDER, TRANSPORT_INITIATOR };
 
 struct transport {
     struct keystore *ks;

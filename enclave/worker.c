@@ -21,7 +21,9 @@
 #include "enclave/end.h"
 
 /* How often an idle worker looks again before it sleeps: about 5 µs in all. */
-#define SPINS 100
+#define SPINS        100
+/* How deep below worker_main() calls may have left something on the stack. */
+#define STACK_TRACES 16384
 
 int worker_init(struct worker *w, struct keystore *ks, enum transport_role role, uint32_t lane,
                 struct ring_area *area, int doorbell)
@@ -160,9 +162,11 @@ void *worker_main(void *worker)
             ring_pause();
         } else {
             idle = 0;
-            /* What was decrypted last does not wait in memory for the next packet. */
+            /* What was decrypted last, and with which key, does not wait for the next packet. */
             sodium_memzero(w->datagram, sizeof(w->datagram));
             sodium_memzero(w->plain, sizeof(w->plain));
+            aead_forget(w->transport.aead);
+            sodium_stackzero(STACK_TRACES); /* the cipher's code spills key words there */
             worker_sleep(w);
         }
     }

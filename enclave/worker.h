@@ -11,7 +11,7 @@
 struct worker {
     struct ring_area *area;
     pthread_barrier_t *started; /* passed once by each worker and by the main thread */
-    int doorbell; /* Unix socket; SO_RCVTIMEO at most 1 s */
+    int doorbell;               /* Unix socket; SO_RCVTIMEO at most 1 s */
     struct transport transport;
     struct ring_end submit, complete;
     /* Private copies: no packet is worked on where the caller could change it meanwhile. */

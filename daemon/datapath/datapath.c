@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -42,6 +43,23 @@ static int queue_pair(int fds[2])
     return 0;
 }
 
+static int open_events(struct datapath *dp)
+{
+    struct epoll_event ev = {.events = EPOLLIN};
+    int rc = queue_pair(dp->event_fds);
+
+    if (rc == 0)
+        rc = queue_pair(dp->stranger_fds);
+    if (rc < 0)
+        return rc;
+    dp->event_epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (dp->event_epoll < 0 ||
+        epoll_ctl(dp->event_epoll, EPOLL_CTL_ADD, dp->event_fds[0], &ev) < 0 ||
+        epoll_ctl(dp->event_epoll, EPOLL_CTL_ADD, dp->stranger_fds[0], &ev) < 0)
+        return -errno;
+    return 0;
+}
+
 int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32_t max_addresses)
 {
     uint64_t seed;
@@ -52,7 +70,8 @@ int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32
     dp->role = role;
     dp->n_lanes = lanes;
     dp->epoch.readers = lanes;
-    dp->event_fds[0] = dp->event_fds[1] = -1;
+    dp->event_fds[0] = dp->event_fds[1] = dp->stranger_fds[0] = dp->stranger_fds[1] = -1;
+    dp->event_epoll = -1;
     for (i = 0; i < IPC_MAX_LANES; i++) {
         dp->inbox_fds[i][0] = dp->inbox_fds[i][1] = -1;
         for (j = 0; j < DP_MAX_SOCKETS; j++)
@@ -67,7 +86,7 @@ int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32
     if (dp->lanes)
         memset(dp->lanes, 0, lanes * sizeof(*dp->lanes));
     if (rc == 0)
-        rc = queue_pair(dp->event_fds);
+        rc = open_events(dp);
     for (i = 0; rc == 0 && i < lanes; i++)
         rc = queue_pair(dp->inbox_fds[i]);
     if (rc < 0)
@@ -89,8 +108,11 @@ void datapath_clear(struct datapath *dp)
         close_fdp(&dp->inbox_fds[i][0]);
         close_fdp(&dp->inbox_fds[i][1]);
     }
-    close_fdp(&dp->event_fds[0]);
-    close_fdp(&dp->event_fds[1]);
+    close_fdp(&dp->event_epoll);
+    for (i = 0; i < 2; i++) {
+        close_fdp(&dp->event_fds[i]);
+        close_fdp(&dp->stranger_fds[i]);
+    }
     lookup_free(dp->lookup);
     peers_clear(&dp->peers);
     free(dp->ports);
@@ -149,7 +171,8 @@ int datapath_start(struct datapath *dp, struct link *link, struct err *err)
         l->number = i;
         l->area = link_ring(link, i);
         l->doorbell = link_doorbell(link, i);
-        l->stopping = l->broken = false;
+        l->stopping = l->drained = l->broken = false;
+        atomic_store_explicit(&l->stop_wanted, LANE_STOP_NONE, memory_order_relaxed);
         /* Watching the ring pays only when the worker can run meanwhile. */
         l->spins = cores > 1 ? 400 : 0;
         empty_inbox(dp, i);
@@ -165,22 +188,22 @@ int datapath_start(struct datapath *dp, struct link *link, struct err *err)
     return 0;
 }
 
-/* The lane may be behind with its inbox; a stop must arrive nevertheless. */
+/* A lane that is behind with its inbox is awake anyway; one that has given up never reads it. */
 static void post_stop(struct datapath *dp, uint32_t lane, bool drain)
 {
     struct lane_request req;
 
-    memset(&req, 0, sizeof(req));
-    req.kind = LANE_REQUEST_STOP;
-    req.type = drain;
-    while (send(dp->inbox_fds[lane][1], &req, offsetof(struct lane_request, data), MSG_NOSIGNAL) <
-               0 &&
-           errno == EINTR)
-        ;
+    atomic_store_explicit(&dp->lanes[lane].stop_wanted, drain ? LANE_STOP_DRAIN : LANE_STOP_NOW,
+                          memory_order_release);
+    memset(&req, 0, offsetof(struct lane_request, data));
+    req.kind = LANE_REQUEST_WAKE;
+    (void)send(dp->inbox_fds[lane][1], &req, offsetof(struct lane_request, data),
+               MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void datapath_stop(struct datapath *dp, bool drain)
 {
+    struct dp_event event;
     uint32_t i;
 
     if (!dp->running)
@@ -193,18 +216,23 @@ void datapath_stop(struct datapath *dp, bool drain)
             pthread_join(dp->lanes[i].thread, NULL);
         dp->lanes[i].started = false;
     }
+    /* What they had to say is about sessions, and a ring, that are gone. */
+    while (datapath_event(dp, &event) == 0)
+        ;
     dp->running = false;
 }
 
 int datapath_event_fd(const struct datapath *dp)
 {
-    return dp->event_fds[0];
+    return dp->event_epoll;
 }
 
 int datapath_event(struct datapath *dp, struct dp_event *event)
 {
     ssize_t n = recv(dp->event_fds[0], event, sizeof(*event), MSG_DONTWAIT);
 
+    if (n < 0)
+        n = recv(dp->stranger_fds[0], event, sizeof(*event), MSG_DONTWAIT);
     if (n < (ssize_t)offsetof(struct dp_event, data))
         return -EAGAIN;
     return 0;

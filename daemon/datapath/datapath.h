@@ -72,10 +72,7 @@ struct dp_event {
     uint8_t data[DP_EVENT_DATA];
 };
 
-enum dp_role {
-    DP_SERVER,
-    DP_CLIENT
-};
+enum dp_role { DP_SERVER, DP_CLIENT };
 
 /* A TUN device.  queue[lane] is -1 where this lane does not serve it. */
 struct dp_port {
@@ -96,7 +93,12 @@ struct datapath {
     struct lookup *lookup; /* server */
     int sockets[IPC_MAX_LANES][DP_MAX_SOCKETS];
     struct dp_port *ports;
-    int event_fds[2];                /* [0]: the main thread reads; [1]: lanes write */
+    /*
+     * Two queues to the main thread, [0] to read and [1] for the lanes: what strangers can fill
+     * must not push out what authenticated peers caused.
+     */
+    int event_fds[2], stranger_fds[2];
+    int event_epoll;                 /* readable when either is */
     int inbox_fds[IPC_MAX_LANES][2]; /* [0]: the lane reads; [1]: anybody writes */
     struct lane *lanes;
     bool running;

@@ -30,12 +30,7 @@
 #define DRAIN_MS 200
 
 /* What an epoll event belongs to. */
-enum source {
-    SOURCE_SOCKET,
-    SOURCE_PORT,
-    SOURCE_DOORBELL,
-    SOURCE_INBOX
-};
+enum source { SOURCE_SOCKET, SOURCE_PORT, SOURCE_DOORBELL, SOURCE_INBOX };
 
 int lane_slot_take(struct lane *l)
 {
@@ -66,19 +61,22 @@ void lane_submit(struct lane *l, unsigned int slot, enum ring_op op, unsigned in
         l->broken = true;
         return;
     }
+    l->under_way |= 1U << slot;
     if (ring_wants_bell(&l->submit))
         (void)send(l->doorbell, &bell, sizeof(bell), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void lane_event(struct lane *l, struct dp_event *event, const void *data, size_t len)
 {
+    bool stranger = event->kind == DP_EVENT_HANDSHAKE || event->kind == DP_EVENT_UNKNOWN;
+    int fd = stranger ? l->dp->stranger_fds[1] : l->dp->event_fds[1];
+
     if (len > sizeof(event->data))
         len = sizeof(event->data);
     event->lane = l->number;
     if (len)
         memcpy(event->data, data, len);
-    if (send(l->dp->event_fds[1], event, offsetof(struct dp_event, data) + len,
-             MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    if (send(fd, event, offsetof(struct dp_event, data) + len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         lane_drop(l, DP_DROP_QUEUE_FULL);
 }
 
@@ -100,6 +98,12 @@ static unsigned int complete_batches(struct lane *l)
     int rc;
 
     while ((rc = ring_pop(&l->complete, &entry)) > 0) {
+        /* A slot that the worker does not have cannot come back. */
+        if (!(l->under_way & 1U << entry.slot)) {
+            rc = -EPROTO;
+            break;
+        }
+        l->under_way &= ~(1U << entry.slot);
         if (entry.op == RING_OPEN)
             lane_opened(l, entry.slot, entry.count);
         else
@@ -114,10 +118,11 @@ static unsigned int complete_batches(struct lane *l)
 
 /* ---- inbox ---------------------------------------------------------------------------------- */
 
-static void read_inbox(struct lane *l)
+/* Return: true when it is empty. */
+static bool read_inbox(struct lane *l)
 {
     struct lane_request req;
-    ssize_t n;
+    ssize_t n = 1;
 
     while (l->n_free &&
            (n = recv(l->dp->inbox_fds[l->number][0], &req, sizeof(req), MSG_DONTWAIT)) > 0) {
@@ -125,9 +130,7 @@ static void read_inbox(struct lane *l)
             req.length != (size_t)n - offsetof(struct lane_request, data))
             continue;
         switch ((enum lane_request_kind)req.kind) {
-        case LANE_REQUEST_STOP:
-            l->stopping = true;
-            l->stop_by_ms = l->now.mono_ms + (req.type ? DRAIN_MS : 0);
+        case LANE_REQUEST_WAKE:
             break;
         case LANE_REQUEST_SEAL:
             lane_seal_small(l, req.peer, (uint8_t)req.type, req.data, req.length);
@@ -137,6 +140,7 @@ static void read_inbox(struct lane *l)
             break;
         }
     }
+    return n < 0;
 }
 
 /* ---- waiting -------------------------------------------------------------------------------- */
@@ -258,10 +262,27 @@ static int wait_events(struct lane *l, struct epoll_event *events, int max, bool
     return n < 0 ? 0 : n;
 }
 
+static void look_for_stop(struct lane *l)
+{
+    int wanted = atomic_load_explicit(&l->stop_wanted, memory_order_acquire);
+
+    if (wanted == LANE_STOP_NONE || l->stopping)
+        return;
+    l->stopping = true;
+    l->stop_by_ms = l->now.mono_ms + (wanted == LANE_STOP_DRAIN ? DRAIN_MS : 0);
+}
+
+/* A stopping lane takes nothing new but what was left in its inbox: good-byes above all. */
+static void drain(struct lane *l)
+{
+    bool empty = read_inbox(l);
+
+    l->drained = (empty && l->n_free == RING_SLOTS) || l->now.mono_ms >= l->stop_by_ms;
+}
+
 static bool lane_over(const struct lane *l)
 {
-    return l->broken ||
-           (l->stopping && (l->n_free == RING_SLOTS || l->now.mono_ms >= l->stop_by_ms));
+    return l->broken || l->drained;
 }
 
 static void lane_loop(struct lane *l)
@@ -275,8 +296,11 @@ static void lane_loop(struct lane *l)
 
         clock_read(&l->now);
         epoch_enter(epoch, l->number);
+        look_for_stop(l);
         busy = complete_batches(l) > 0;
-        if (!l->stopping || l->n_free == RING_SLOTS)
+        if (l->stopping)
+            drain(l);
+        else
             busy |= serve_sources(l, events, n);
         epoch_leave(epoch, l->number);
     }
@@ -287,7 +311,7 @@ void *lane_main(void *arg)
     struct lane *l = arg;
     unsigned int i;
 
-    l->n_free = 0;
+    l->n_free = l->under_way = 0;
     for (i = 0; i < RING_SLOTS; i++)
         lane_slot_give(l, RING_SLOTS - 1 - i);
     ring_end_init(&l->submit, &l->area->submit);

@@ -17,8 +17,13 @@
 #define LANE_VNET_LEN   10
 #define LANE_CELL_AT(i) (RING_TABLE_SIZE + (size_t)(i)*LANE_CELL)
 
+/* Unknown sessions that are told to the main thread in a second. */
+#define LANE_UNKNOWN_MAX 100
+
+enum lane_stop { LANE_STOP_NONE, LANE_STOP_NOW, LANE_STOP_DRAIN };
+
 enum lane_request_kind {
-    LANE_REQUEST_STOP,
+    LANE_REQUEST_WAKE,     /* look at stop_wanted */
     LANE_REQUEST_SEAL,     /* a small message for a peer */
     LANE_REQUEST_DATAGRAM, /* a datagram whose session this lane owns, from another lane */
 };
@@ -49,9 +54,13 @@ struct lane {
     struct ring_end submit, complete;
     uint16_t free[RING_SLOTS];
     uint32_t n_free;
-    bool stopping;
+    uint32_t under_way;      /* a bit per slot that the worker has */
+    _Atomic int stop_wanted; /* enum lane_stop; set by the main thread */
+    bool stopping, drained;
     bool broken; /* the enclave violated the ring or is gone */
     uint64_t stop_by_ms;
+    uint64_t unknown_second;
+    uint32_t unknown_told;
     struct clock now;
     uint32_t spins;
     /* Written by this lane, read by the main thread. */

@@ -216,6 +216,18 @@ static void take_pong(struct lane *l, uint32_t handle, struct dp_peer *peer,
         lane_peer_event(l, DP_EVENT_PONG, handle, from, text, 16);
 }
 
+/* The main thread answers no more than this in a second; the rest need not wake it. */
+static bool unknown_budget(struct lane *l)
+{
+    uint64_t second = l->now.mono_ms / 1000;
+
+    if (l->unknown_second != second) {
+        l->unknown_second = second;
+        l->unknown_told = 0;
+    }
+    return l->unknown_told++ < LANE_UNKNOWN_MAX;
+}
+
 static void opened_packet(struct lane *l, const struct ring_packet *p, uint8_t *slot,
                           const struct path *from)
 {
@@ -226,7 +238,7 @@ static void opened_packet(struct lane *l, const struct ring_packet *p, uint8_t *
         lane_peer_event(l, DP_EVENT_PROMOTED, p->peer, from, NULL, 0);
     if (p->status != RING_STATUS_OK) {
         lane_count(&l->stats.statuses[p->status < RING_STATUS_NUM ? p->status : 1], 1);
-        if (p->status == RING_STATUS_UNKNOWN_INDEX && l->dp->role == DP_SERVER)
+        if (p->status == RING_STATUS_UNKNOWN_INDEX && l->dp->role == DP_SERVER && unknown_budget(l))
             lane_peer_event(l, DP_EVENT_UNKNOWN, 0, from, slot + p->offset, WIRE_TRANSPORT_MIN);
         return;
     }
@@ -251,7 +263,9 @@ static void opened_packet(struct lane *l, const struct ring_packet *p, uint8_t *
         take_pong(l, p->peer, peer, from, text);
         break;
     case WIRE_DISCONNECT:
-        lane_peer_event(l, DP_EVENT_DISCONNECT, p->peer, from, text, 1);
+        /* One that was held back, under an older session, must not end the newer one. */
+        if (p->flags & RING_FLAG_NEWEST)
+            lane_peer_event(l, DP_EVENT_DISCONNECT, p->peer, from, text, 1);
         break;
     case WIRE_CONNECT_REQ:
     case WIRE_CONNECT_RESP:
@@ -267,7 +281,8 @@ void lane_opened(struct lane *l, unsigned int slot, unsigned int count)
     for (i = 0; i < count && i < LANE_BATCH; i++) {
         struct ring_packet p = s->packets[i];
 
-        if (p.offset < RING_TABLE_SIZE ||
+        /* Up to a whole shortest message is read below, whatever the length says. */
+        if (p.offset < RING_TABLE_SIZE || p.offset > RING_SLOT_SIZE - WIRE_TRANSPORT_MIN ||
             p.offset + WIRE_OVERHEAD + (size_t)p.length > RING_SLOT_SIZE) {
             l->broken = true;
             return;

@@ -1,6 +1,7 @@
 /* What both daemons say about themselves in `vpnctl status`; see report.h. */
 #include "daemon/datapath/report.h"
 
+#include "common/log.h"
 #include "common/cleanup.h"
 #include "common/ring.h"
 
@@ -70,4 +71,20 @@ json_t *report_time(time_t when)
     if (!gmtime_r(&when, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
         return NULL;
     return json_string(text);
+}
+
+void report_log_seal(const struct link *link)
+{
+    const struct ipc_ready *ready = link_ready_info(link);
+    unsigned int i;
+
+    for (i = 0; i < IPC_NUM_STEPS; i++) {
+        bool done = ready->step[i] == IPC_STEP_DONE;
+
+        log_line(done ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "enclave: %s: %s", ipc_step_name(i),
+                 done ? "done" : "not available");
+    }
+    if (!link_is_sealed(link))
+        log_warning("seal: degraded (the enclave could not be sealed completely: see the lines "
+                    "above; its claim does not hold)");
 }

@@ -20,6 +20,9 @@ json_t *report_enclave(const struct link *link);
 /** report_drops() - {reason: count}, the lanes' reasons and the enclave's, all of them. */
 json_t *report_drops(const struct dp_stats *stats);
 
+/** report_log_seal() - log each step of the enclave's ladder, and whether its claim holds. */
+void report_log_seal(const struct link *link);
+
 /** report_time() - RFC 3339 in UTC, "2026-01-31T12:00:00Z". */
 json_t *report_time(time_t when);
 
