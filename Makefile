@@ -5,6 +5,7 @@
 #   make demo       a tunnel between two namespaces, shown (root)
 #   make test       the whole suite (root)
 #   make check      unit tests alone (no root)       make lint     clang-format, clang-tidy, cppcheck
+#   make soak       the tests that take minutes of real time (root)
 #   make fuzz       fuzzers, FUZZ_SECONDS each       make bench    against other VPNs (root)
 #
 #   V=1 shows the commands, SANITIZE=address,undefined or SANITIZE=thread builds into build-*/,
@@ -63,10 +64,11 @@ NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink
             netlink/route.c netlink/rule.c netlink/tun.c netlink/sysctl.c
 DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/lane_in.c \
             daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/peers.c \
-            daemon/datapath/udp.c daemon/datapath/report.c
+            daemon/datapath/udp.c daemon/datapath/report.c daemon/datapath/icmp.c \
+            daemon/datapath/pmtu.c daemon/datapath/probe.c
 CONFIG   := daemon/config.c daemon/config_check.c
 
-SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/lease.c daemon/ctl.c \
+SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_path.c daemon/lease.c daemon/ctl.c \
               daemon/init.c $(CONFIG) $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
 CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/device_id.c client/profile.c common/helper.c \
@@ -140,6 +142,11 @@ $(eval $(call test,test_handshake,unit,$(HS),libsodium))
 $(eval $(call test,test_hs_replay,unit,$(HS),libsodium))
 $(eval $(call test,test_hs_table,unit,$(HS),libsodium))
 
+$(eval $(call test,test_rekey,unit,$(HS) $(ENCLAVE_CORE) enclave/aead.c enclave/replay.c \
+    common/ipc.c common/ring.c common/inner.c common/ip.c,libsodium libgcrypt))
+$(eval $(call test,test_icmp,unit,daemon/datapath/icmp.c common/inner.c common/ip.c))
+$(eval $(call test,test_pmtu,unit,daemon/datapath/pmtu.c))
+$(eval $(call test,test_peers,unit,daemon/datapath/peers.c common/ip.c))
 $(eval $(call test,test_timers,unit,client/timers.c))
 $(eval $(call test,test_stale,unit,client/stale.c))
 $(eval $(call test,test_routing,unit,client/routing.c common/ip.c))
@@ -188,7 +195,7 @@ ENCLAVE_TESTS = $(filter $(B)/tests/enclave/%,$(TESTS))
 NET_TESTS     = $(filter $(B)/tests/net/%,$(TESTS))
 RUN = VPN_BIN=$(abspath $(BIN)) VPN_SANITIZE='$(SANITIZE)' VPN_BUILD=$(abspath $(B)) tests/run
 
-.PHONY: all tests check check-threads test test-quick demo deps install lint fuzz bench clean
+.PHONY: all tests check check-threads test test-quick soak demo deps install lint fuzz bench clean
 
 tests: $(TESTS)
 
@@ -208,6 +215,10 @@ test-quick: all tests
 
 NET_SCRIPTS := $(sort $(wildcard tests/net/*.sh))
 NET_SCRIPTS := $(filter-out tests/net/lib.sh,$(NET_SCRIPTS))
+
+# What needs real time: minutes each.
+soak: all
+	$(Q)VPN_TEST_TIMEOUT=7200 $(RUN) $(sort $(wildcard tests/soak/*.sh))
 
 demo: deps
 	$(Q)+$(MAKE) --no-print-directory all

@@ -285,6 +285,18 @@ static void on_datapath(struct client *c)
             if (t)
                 tunnel_moved(t);
             break;
+        case DP_EVENT_PROVEN:
+            if (t)
+                tunnel_proven(t);
+            break;
+        case DP_EVENT_PONG:
+            if (t)
+                tunnel_probed(t, be64_get(event.data));
+            break;
+        case DP_EVENT_SHRUNK:
+            if (t)
+                tunnel_shrunk(t);
+            break;
         case DP_EVENT_DISCONNECT:
             if (t)
                 tunnel_disconnected(t, event.data[0]);
@@ -299,7 +311,6 @@ static void on_datapath(struct client *c)
             break;
         case DP_EVENT_UNKNOWN:
         case DP_EVENT_PROMOTED:
-        case DP_EVENT_PONG:
             break;
         }
     }

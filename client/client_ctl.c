@@ -35,6 +35,8 @@ static void put_session(json_t *out, const struct client *c, const struct tunnel
     char server[IP_ENDPOINT_STRLEN];
 
     json_object_set_new(out, "server", json_string(ip_endpoint_format(&path.remote, server)));
+    json_object_set_new(out, "path_mtu",
+                        json_integer(atomic_load_explicit(&peer->whole, memory_order_relaxed)));
     json_object_set_new(out, "since", report_mono(c, t->since_ms));
     /* The lanes' clock may be a moment ahead of ours. */
     json_object_set_new(out, "last_received",

@@ -81,7 +81,10 @@ static void ask(struct tunnel *t)
     }
     l->sequence++;
     l->phase = LOGIN_ASKED;
-    l->due_ms = t->env->now_ms + timers_answer_ms(randombytes_random());
+    l->asked_ms = t->env->now_ms;
+    l->due_ms = l->asked_ms + (l->restart && l->asked_ms - l->began_ms < TIMERS_RESTART_SPAN_MS
+                                   ? timers_restart_ms(randombytes_random())
+                                   : timers_answer_ms(randombytes_random()));
 }
 
 static uint32_t lane_of(const struct tunnel *t)
@@ -251,6 +254,16 @@ void login_resume(struct tunnel *t)
     if (t->state == TUNNEL_WAITING)
         t->state = TUNNEL_CONNECTING;
     attempt(t);
+}
+
+void login_hurry(struct tunnel *t)
+{
+    struct login *l = &t->login;
+
+    /* What was asked a moment ago may still be answered. */
+    if ((l->phase == LOGIN_SENT || l->phase == LOGIN_PAUSED) &&
+        t->env->now_ms - l->asked_ms >= TIMERS_STALE_MS)
+        attempt(t);
 }
 
 uint64_t login_tick(struct tunnel *t)

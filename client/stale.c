@@ -11,12 +11,12 @@ void stale_reset(struct stale *s, uint64_t now_ms)
     s->sampled_ms = now_ms;
 }
 
-void stale_sample(struct stale *s, uint64_t next, uint64_t now_ms)
+bool stale_sample(struct stale *s, uint64_t next, uint64_t now_ms)
 {
     uint64_t steps = (now_ms - s->sampled_ms) / STALE_SAMPLE_MS;
 
     if (steps == 0)
-        return;
+        return false;
     /* After a late wake-up the same value stands for all the seconds that were missed. */
     if (steps > STALE_SAMPLES)
         steps = STALE_SAMPLES;
@@ -24,6 +24,7 @@ void stale_sample(struct stale *s, uint64_t next, uint64_t now_ms)
     for (uint64_t i = 0; i < steps; i++)
         s->next[i] = next;
     s->sampled_ms = now_ms;
+    return true;
 }
 
 bool stale_heed(struct stale *s, uint64_t counter, uint64_t next, uint64_t now_ms)

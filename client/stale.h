@@ -27,8 +27,13 @@ struct stale {
 /** stale_reset() - a new session begins: its counters start from 0. */
 void stale_reset(struct stale *s, uint64_t now_ms);
 
-/** stale_sample() - called about once a second; @next: the counter after the last one sent. */
-void stale_sample(struct stale *s, uint64_t next, uint64_t now_ms);
+/**
+ * stale_sample() - called about once a second, or more often
+ * @next: the counter after the last one sent
+ *
+ * Return: true when a second has passed since the last sample.
+ */
+bool stale_sample(struct stale *s, uint64_t next, uint64_t now_ms);
 
 /**
  * stale_heed() - was a packet with this counter sent just now, and is it time to believe again?

@@ -6,6 +6,11 @@ uint32_t timers_answer_ms(uint32_t random)
     return TIMERS_ANSWER_MS + random % (TIMERS_JITTER_MS + 1);
 }
 
+uint32_t timers_restart_ms(uint32_t random)
+{
+    return TIMERS_RESTART_MS + random % (TIMERS_JITTER_MS + 1);
+}
+
 uint32_t timers_pause_ms(uint64_t failing_ms, uint32_t pauses, uint32_t random)
 {
     uint32_t pause = TIMERS_ANSWER_MS;

@@ -8,21 +8,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TIMERS_ANSWER_MS      5000  /* how long an answer is waited for */
-#define TIMERS_JITTER_MS      333   /* so that a thousand clients do not ask in step */
-#define TIMERS_PATIENCE_MS    90000 /* of failures, before attempts become rarer */
-#define TIMERS_PAUSE_MAX_MS   60000 /* and never rarer than this */
-#define TIMERS_REKEY_MS       120000
-#define TIMERS_REKEY_EARLY_MS 10000
-#define TIMERS_LIFE_MS        180000 /* neither side takes a packet of an older session */
-#define TIMERS_PROBE_MS       10000  /* DATA without an answer: PING */
-#define TIMERS_SILENCE_MS     15000  /* still none: log in anew */
-#define TIMERS_STALE_MS       1000   /* after a STALE the server has this long to contradict it */
-#define TIMERS_PING_GAP_MS    1000   /* never more often than this */
-#define TIMERS_REKEY_PACKETS  (1ULL << 31)
+#define TIMERS_ANSWER_MS       5000 /* how long an answer is waited for */
+#define TIMERS_RESTART_MS      2000 /* … by a server that has just ended, and mostly starts again */
+#define TIMERS_RESTART_SPAN_MS 30000 /* for so long */
+#define TIMERS_JITTER_MS       333   /* so that a thousand clients do not ask in step */
+#define TIMERS_PATIENCE_MS     90000 /* of failures, before attempts become rarer */
+#define TIMERS_PAUSE_MAX_MS    60000 /* and never rarer than this */
+#define TIMERS_REKEY_MS        120000
+#define TIMERS_REKEY_EARLY_MS  10000
+#define TIMERS_LIFE_MS         180000 /* neither side takes a packet of an older session */
+#define TIMERS_PROBE_MS        10000  /* DATA without an answer: PING */
+#define TIMERS_SILENCE_MS      15000  /* still none: log in anew */
+#define TIMERS_STALE_MS        1000   /* after a STALE the server has this long to contradict it */
+#define TIMERS_PING_GAP_MS     1000   /* never more often than this */
+#define TIMERS_REKEY_PACKETS   (1ULL << 31)
 
 /** timers_answer_ms() - how long to wait for the answer to one request. */
 uint32_t timers_answer_ms(uint32_t random);
+
+/** timers_restart_ms() - the same while the server is expected back. */
+uint32_t timers_restart_ms(uint32_t random);
 
 /**
  * timers_pause_ms() - how long to wait after a request that nobody answered

@@ -9,6 +9,7 @@
 
 #include "client/timers.h"
 #include "common/log.h"
+#include "daemon/datapath/probe.h"
 
 #define COMPLAINT_EVERY_MS  300000
 #define KEEPALIVE_DEFAULT_S 25
@@ -84,27 +85,34 @@ static void ping(struct tunnel *t)
     uint8_t text[WIRE_PAD] = {0};
 
     be64_put(text, ++t->ping_id);
+    be16_put(text + 8, t->session.pmtu.low);
     t->session.last_ping_ms = t->env->now_ms;
     /* A lane that does not keep up is sending: then no PING is needed. */
     (void)datapath_seal(t->env->dp, t->session.peer, WIRE_PING, text, sizeof(text));
 }
 
-/* The lanes' side: a first session makes the peer, a later one keeps its counters. */
-static void publish_peer(struct tunnel *t, uint32_t handle, uint16_t mtu)
+/*
+ * The lanes' side: a first session makes the peer, a later one keeps its counters.  Return: true
+ * when its path is another one than the last session's.
+ */
+static bool publish_peer(struct tunnel *t, uint32_t handle, uint16_t mtu)
 {
     struct datapath *dp = t->env->dp;
     struct dp_peer *peer = peers_get(&dp->peers, handle);
+    struct path before = {0};
 
     if (!peer || handle != t->session.peer) {
         peers_add(&dp->peers, handle, t->number, mtu, &t->login.to, t->env->now_ms);
     } else {
-        peer_move(peer, &t->login.to);
+        before = peer_path(peer);
+        peer_place(peer, &t->login.to);
         atomic_store_explicit(&peer->mtu, mtu, memory_order_relaxed);
         atomic_store_explicit(&peer->next_counter, 0, memory_order_relaxed);
         atomic_store_explicit(&peer->last_rx_ms, t->env->now_ms, memory_order_relaxed);
         atomic_store_explicit(&peer->unanswered_since_ms, 0, memory_order_relaxed);
     }
     atomic_store_explicit(&dp->ports[t->number].peer, handle, memory_order_release);
+    return !ip_endpoint_equal(&before.remote, &t->login.to.remote);
 }
 
 void tunnel_connected(struct tunnel *t, const struct ipc_hs_done *done)
@@ -112,6 +120,7 @@ void tunnel_connected(struct tunnel *t, const struct ipc_hs_done *done)
     const bool fresh = t->state != TUNNEL_CONNECTED;
     struct session *s = &t->session;
     struct netstate want;
+    bool moved;
 
     /* Its slot, and so its lane, is agreed. */
     if (IPC_PEER_SLOT(done->peer) != t->number + 1) {
@@ -128,7 +137,7 @@ void tunnel_connected(struct tunnel *t, const struct ipc_hs_done *done)
         login_begin_after(t, TIMERS_PAUSE_MAX_MS);
         return;
     }
-    publish_peer(t, done->peer, done->lease.mtu);
+    moved = publish_peer(t, done->peer, done->lease.mtu);
     s->peer = done->peer;
     s->server_index = done->index;
     s->lease = done->lease;
@@ -142,6 +151,8 @@ void tunnel_connected(struct tunnel *t, const struct ipc_hs_done *done)
     memset(t->said_ms, 0, sizeof(t->said_ms));
     /* At once: the server's side of this session is confirmed by our first packet. */
     ping(t);
+    /* The size found for this path stays in force while it is measured again. */
+    probe_begin(t->env->dp, s->peer, &s->pmtu, moved, t->env->now_ms);
 
     t->state = TUNNEL_CONNECTED;
     if (fresh) {
@@ -153,8 +164,10 @@ void tunnel_connected(struct tunnel *t, const struct ipc_hs_done *done)
         return; /* the complaint stays what status shows */
     if (fresh)
         tunnel_say(t, LOG_LEVEL_INFO, "connected");
-    else
+    else {
         snprintf(t->message, sizeof(t->message), "connected");
+        tunnel_line(t, LOG_LEVEL_DEBUG, "session renewed");
+    }
 }
 
 void tunnel_disconnect(struct tunnel *t)
@@ -195,6 +208,7 @@ static uint64_t session_tick(struct tunnel *t)
     struct dp_peer *peer = tunnel_peer(t);
     const uint64_t now = t->env->now_ms;
     unsigned int due = peer ? times_due(t, peer) : SESSION_OVER;
+    uint64_t next = now + TICK_MS, probe;
 
     if (due & SESSION_OVER) {
         tunnel_disconnect(t);
@@ -203,7 +217,8 @@ static uint64_t session_tick(struct tunnel *t)
         login_begin(t);
         return now;
     }
-    stale_sample(&s->stale, load(&peer->next_counter), now);
+    if (stale_sample(&s->stale, load(&peer->next_counter), now))
+        probe_path(t->env->dp, s->peer);
     if (due & SESSION_PING)
         ping(t);
     if (due & SESSION_LOGIN)
@@ -214,8 +229,9 @@ static uint64_t session_tick(struct tunnel *t)
         tunnel_configure(t, &want);
     }
     if (s->stale_at_ms && now < s->stale_at_ms + TIMERS_STALE_MS)
-        return s->stale_at_ms + TIMERS_STALE_MS;
-    return now + TICK_MS;
+        next = s->stale_at_ms + TIMERS_STALE_MS;
+    probe = probe_tick(t->env->dp, s->peer, &s->pmtu, now);
+    return probe < next ? probe : next;
 }
 
 uint64_t tunnel_tick(struct tunnel *t)
@@ -296,6 +312,7 @@ bool tunnel_stale(struct tunnel *t, const uint8_t msg[WIRE_STALE_LEN], const str
         return false;
     t->session.stale_at_ms = t->env->now_ms;
     ping(t);
+    login_hurry(t);
     return true;
 }
 
@@ -308,6 +325,21 @@ void tunnel_moved(struct tunnel *t)
         return;
     want.routing.server = peer_path(peer).remote.addr;
     tunnel_configure(t, &want);
+}
+
+void tunnel_proven(struct tunnel *t)
+{
+    probe_begin(t->env->dp, t->session.peer, &t->session.pmtu, true, t->env->now_ms);
+}
+
+void tunnel_probed(struct tunnel *t, uint64_t id)
+{
+    probe_answered(t->env->dp, t->session.peer, &t->session.pmtu, id);
+}
+
+void tunnel_shrunk(struct tunnel *t)
+{
+    probe_shrunk(t->env->dp, t->session.peer, &t->session.pmtu, t->env->now_ms);
 }
 
 void tunnel_disconnected(struct tunnel *t, uint8_t reason)
@@ -329,6 +361,7 @@ void tunnel_disconnected(struct tunnel *t, uint8_t reason)
     t->state = TUNNEL_CONNECTING;
     tunnel_say(t, LOG_LEVEL_INFO, "the server has ended the session: reconnecting");
     login_begin_after(t, SHUTDOWN_PAUSE_MS + randombytes_uniform(TIMERS_JITTER_MS));
+    t->login.restart = reason == WIRE_DISCONNECT_SHUTDOWN;
 }
 
 void tunnel_retry(struct tunnel *t)

@@ -22,6 +22,7 @@
 #include "common/ipc.h"
 #include "common/mac.h"
 #include "daemon/datapath/datapath.h"
+#include "daemon/datapath/pmtu.h"
 
 /* Sockets of each lane. */
 enum { TUNNEL_SOCKET_IP4, TUNNEL_SOCKET_IP6, TUNNEL_SOCKETS };
@@ -65,6 +66,8 @@ struct login {
     enum login_phase phase;
     uint64_t began_ms;
     uint64_t due_ms;
+    uint64_t asked_ms;   /* the last request */
+    bool restart;        /* the server has said that it ends: it may be back any moment */
     uint32_t sequence;   /* requests of this login so far */
     uint32_t attempts;   /* those that were not answers to a CHALLENGE */
     uint32_t challenges; /* in this attempt */
@@ -80,6 +83,7 @@ struct session {
     uint32_t keepalive_ms;
     struct ipc_lease lease;
     struct stale stale;
+    struct pmtu pmtu;
 };
 
 /* Complaints are repeated rarely, each kind by itself. */
@@ -151,6 +155,12 @@ bool tunnel_answer(struct tunnel *t, const uint8_t resp[WIRE_CONNECT_RESP_LEN]);
 bool tunnel_stale(struct tunnel *t, const uint8_t msg[WIRE_STALE_LEN], const struct path *from);
 /** tunnel_moved() - the server's packets come from another address now. */
 void tunnel_moved(struct tunnel *t);
+/** tunnel_proven() - … and it has answered from there. */
+void tunnel_proven(struct tunnel *t);
+/** tunnel_probed() - a path-MTU probe was answered. */
+void tunnel_probed(struct tunnel *t, uint64_t id);
+/** tunnel_shrunk() - the kernel refused a packet for its size. */
+void tunnel_shrunk(struct tunnel *t);
 /** tunnel_disconnected() - the server ended the session. */
 void tunnel_disconnected(struct tunnel *t, uint8_t reason);
 
@@ -195,6 +205,8 @@ void login_begin(struct tunnel *t);
 void login_begin_after(struct tunnel *t, uint32_t ms);
 /** login_cancel() - forget it. */
 void login_cancel(struct tunnel *t);
+/** login_hurry() - the server is there but knows no session: ask it now, not after the wait. */
+void login_hurry(struct tunnel *t);
 /** login_resume() - the pause is over. */
 void login_resume(struct tunnel *t);
 /** login_tick() - do what is due.  Return: when to be called again. */

@@ -379,8 +379,16 @@ static void on_datapath(struct server *s)
         case DP_EVENT_RING:
             (void)spawner_kill(&s->spawner);
             break;
-        case DP_EVENT_MOVED:
+        case DP_EVENT_PROVEN:
+            sessions_measure(s, event.peer, true);
+            break;
         case DP_EVENT_PONG:
+            sessions_probed(s, event.peer, be64_get(event.data));
+            break;
+        case DP_EVENT_SHRUNK:
+            sessions_shrunk(s, event.peer);
+            break;
+        case DP_EVENT_MOVED:
             break;
         }
     }
@@ -406,13 +414,20 @@ static void on_signal(struct server *s)
     }
 }
 
+static int wait_ms(const struct server *s)
+{
+    uint64_t left = s->probe_ms > s->now.mono_ms ? s->probe_ms - s->now.mono_ms : 0;
+
+    return left < TICK_MS ? (int)left : TICK_MS;
+}
+
 int server_run(struct server *s)
 {
     uint32_t sources[LOOP_EVENTS];
     uint64_t tick_ms = 0;
 
     while (s->exit_status < 0) {
-        int i, n = loop_wait(&s->loop, TICK_MS, sources);
+        int i, n = loop_wait(&s->loop, wait_ms(s), sources);
 
         clock_read(&s->now);
         for (i = 0; i < n; i++) {
@@ -431,6 +446,8 @@ int server_run(struct server *s)
                 break;
             }
         }
+        if (s->now.mono_ms >= s->probe_ms)
+            sessions_probe(s);
         if (s->now.mono_ms >= tick_ms) {
             tick_ms = s->now.mono_ms + TICK_MS;
             sessions_tick(s);
@@ -485,6 +502,7 @@ int server_start(struct server *s, struct config *config, int control_fd, gid_t 
     clock_init(random_bits);
     clock_read(&s->now);
     s->started_us = s->now.real_us;
+    s->probe_ms = PMTU_NEVER;
     rc = open_loop(s, control_fd, control_gid, err);
     if (rc < 0)
         return rc;

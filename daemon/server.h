@@ -46,6 +46,7 @@ struct server {
     bool device_made;
     struct leases *leases;
     struct sessions *sessions;
+    uint64_t probe_ms; /* when the next path-MTU probe is due */
     uint64_t hs_counts[HS_COUNT_NUM];
     int exit_status; /* what to end with; -1: go on */
     bool ready_once;

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "daemon/datapath/probe.h"
 #include "daemon/server.h"
 
 #define PENDING          256    /* logins under way */
@@ -66,7 +67,7 @@ void sessions_free(struct sessions *s)
     free(s);
 }
 
-static struct server_session *session_get(struct sessions *s, uint32_t peer)
+struct server_session *session_get(struct sessions *s, uint32_t peer)
 {
     struct server_session *session = &s->table[IPC_PEER_SLOT(peer)];
 
@@ -395,7 +396,11 @@ void sessions_promoted(struct server *s, uint32_t peer)
     struct dp_peer *dp = peers_get(&s->dp.peers, peer);
     struct path path;
 
-    if (!session || session->state != SERVER_SESSION_RESERVED || !dp)
+    if (!session || !dp)
+        return;
+    if (session->state == SERVER_SESSION_BOUND)
+        sessions_measure(s, peer, false);
+    if (session->state != SERVER_SESSION_RESERVED)
         return;
     route_address(s, &session->lease->ip4, session);
     route_address(s, &session->lease->ip6, session);
@@ -403,6 +408,7 @@ void sessions_promoted(struct server *s, uint32_t peer)
     session->state = SERVER_SESSION_BOUND;
     session->since_us = s->now.real_us;
     s->sessions->bound++;
+    sessions_measure(s, peer, true);
     path = peer_path(dp);
     log_info("%s: connected from %s, address %s%s%s", session_user(s, session)->name,
              ip_endpoint_format(&path.remote, from),
@@ -479,6 +485,7 @@ static void check_session(struct server *s, struct server_session *session)
     }
     if (!peer)
         return;
+    probe_path(&s->dp, session->peer);
     heard = atomic_load_explicit(&peer->last_rx_ms, memory_order_relaxed);
     data = atomic_load_explicit(&peer->last_rx_data_ms, memory_order_relaxed);
     if (now > heard && now - heard >= DEAD_MS) {

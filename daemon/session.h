@@ -9,6 +9,7 @@
 
 #include "common/ipc.h"
 #include "daemon/datapath/datapath.h"
+#include "daemon/datapath/pmtu.h"
 #include "daemon/lease.h"
 
 struct server;
@@ -27,6 +28,7 @@ struct server_session {
     struct lease *lease; /* NULL when ending */
     uint64_t since_us;   /* CLOCK_REALTIME of the confirmation */
     uint64_t changed_ms; /* since when RESERVED or ENDING */
+    struct pmtu pmtu;
 };
 
 struct sessions;
@@ -55,6 +57,17 @@ void sessions_clear(struct server *s);
 /** sessions_goodbye() - tell every client that we shut down. */
 void sessions_goodbye(struct server *s);
 
+/** sessions_measure() - how large may packets on this path be?  @fresh: the path is another one. */
+void sessions_measure(struct server *s, uint32_t peer, bool fresh);
+/** sessions_probed() - a probe of the path was answered. */
+void sessions_probed(struct server *s, uint32_t peer, uint64_t id);
+/** sessions_shrunk() - the kernel refused a packet for its size. */
+void sessions_shrunk(struct server *s, uint32_t peer);
+/** sessions_probe() - send the probes that are due; sets server.probe_ms. */
+void sessions_probe(struct server *s);
+
+/** session_get() - the session of a peer's handle, NULL when it is over. */
+struct server_session *session_get(struct sessions *s, uint32_t peer);
 /** sessions_each() - walk over all sessions that are not NONE.  NULL after the last. */
 struct server_session *sessions_each(struct sessions *s, struct server_session *after);
 /** sessions_bound() - number of confirmed sessions. */

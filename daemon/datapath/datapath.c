@@ -25,7 +25,8 @@ const char *dp_drop_name(unsigned int drop)
         [DP_DROP_BAD_MAC1] = "bad-mac1",       [DP_DROP_UNEXPECTED] = "unexpected",
         [DP_DROP_NO_PEER] = "no-peer",         [DP_DROP_BAD_PACKET] = "bad-packet",
         [DP_DROP_ISOLATED] = "isolated",       [DP_DROP_QUEUE_FULL] = "queue-full",
-        [DP_DROP_SEND] = "send-failed",        [DP_DROP_TUN_WRITE] = "tun-write",
+        [DP_DROP_SEND] = "send-failed",        [DP_DROP_TOO_BIG] = "too-big",
+        [DP_DROP_PATH_LIMIT] = "path-limit",   [DP_DROP_TUN_WRITE] = "tun-write",
     };
     static_assert(ARRAY_SIZE(names) == DP_DROP_NUM, "a new reason needs its name here");
 

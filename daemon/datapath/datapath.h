@@ -33,6 +33,8 @@ enum dp_drop {
     DP_DROP_ISOLATED,   /* user to user, and client-to-client is off */
     DP_DROP_QUEUE_FULL, /* the main thread or another lane did not keep up */
     DP_DROP_SEND,       /* the kernel refused to send */
+    DP_DROP_TOO_BIG,    /* TUN: larger than the path carries; its sender is told */
+    DP_DROP_PATH_LIMIT, /* more than three times what came over a path that is not proven */
     DP_DROP_TUN_WRITE,  /* the kernel refused a packet from the tunnel */
     DP_DROP_NUM,
 };
@@ -51,8 +53,10 @@ enum dp_event_kind {
     DP_EVENT_HANDSHAKE,  /* a datagram of types 1 and 2 for the main thread */
     DP_EVENT_UNKNOWN,    /* a transport message of an unknown index: maybe answer STALE */
     DP_EVENT_PROMOTED,   /* a peer confirmed its new session */
-    DP_EVENT_MOVED,      /* a peer's endpoint changed */
-    DP_EVENT_PONG,       /* data: the 16 bytes */
+    DP_EVENT_MOVED,      /* client: the server's endpoint changed */
+    DP_EVENT_PROVEN,     /* a peer's endpoint changed, and it has answered from there */
+    DP_EVENT_PONG,       /* a larger path-MTU probe was answered; data: the 16 bytes */
+    DP_EVENT_SHRUNK,     /* the kernel refused a packet to this peer for its size */
     DP_EVENT_DISCONNECT, /* data[0]: the reason */
     DP_EVENT_DEVICE,     /* a TUN device was deleted under us; peer: the port's number */
     DP_EVENT_RING,       /* the enclave broke the ring: it must be replaced */

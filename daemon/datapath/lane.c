@@ -80,6 +80,14 @@ void lane_event(struct lane *l, struct dp_event *event, const void *data, size_t
         lane_drop(l, DP_DROP_QUEUE_FULL);
 }
 
+void lane_peer_event(struct lane *l, enum dp_event_kind kind, uint32_t peer,
+                     const struct path *from, const void *data, size_t len)
+{
+    struct dp_event event = {.kind = kind, .peer = peer, .length = (uint32_t)len, .from = *from};
+
+    lane_event(l, &event, data, len);
+}
+
 /* ---- results -------------------------------------------------------------------------------- */
 
 /* Return: batches that came back. */

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/wire.h"
 #include "daemon/datapath/datapath.h"
+#include "daemon/datapath/icmp.h"
 #include "daemon/datapath/udp.h"
 
 /*
@@ -70,6 +71,8 @@ struct lane {
     } stats;
     struct lane_slot slots[RING_SLOTS];
     struct udp_batch rx, tx;
+    uint32_t tx_peers[UDP_BATCH]; /* whose the messages of tx are */
+    struct icmp_limit icmp;
 };
 
 /** lane_main() - the thread. */
@@ -97,6 +100,9 @@ struct ring_slot *lane_slot(struct lane *l, unsigned int slot);
 void lane_submit(struct lane *l, unsigned int slot, enum ring_op op, unsigned int count);
 /** lane_event() - tell the main thread; a full queue is counted. */
 void lane_event(struct lane *l, struct dp_event *event, const void *data, size_t len);
+/** lane_peer_event() - the same about a peer. */
+void lane_peer_event(struct lane *l, enum dp_event_kind kind, uint32_t peer,
+                     const struct path *from, const void *data, size_t len);
 
 /** lane_receive() - read one batch from a socket.  Return: datagrams read (0: it is empty). */
 unsigned int lane_receive(struct lane *l, uint32_t socket);

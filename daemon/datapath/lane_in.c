@@ -1,6 +1,7 @@
 /* Out of the tunnel: datagrams from UDP to the worker, and what it opened to the TUN device. */
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -158,7 +159,8 @@ static void deliver(struct lane *l, struct dp_peer *peer, uint8_t *packet, size_
         lane_drop(l, DP_DROP_ISOLATED);
         return;
     }
-    inner_clamp_mss(packet, &in, (uint16_t)atomic_load_explicit(&peer->mtu, memory_order_relaxed));
+    inner_clamp_mss(packet, &in,
+                    (uint16_t)atomic_load_explicit(&peer->limit, memory_order_relaxed));
     /* An all-zero virtio_net_hdr: one plain packet, checksum complete. */
     memset(frame, 0, LANE_VNET_LEN);
     if (write(l->dp->ports[port].queue[l->number], frame, LANE_VNET_LEN + len) < 0) {
@@ -172,12 +174,46 @@ static void deliver(struct lane *l, struct dp_peer *peer, uint8_t *packet, size_
     lane_count(&l->stats.rx_bytes, len);
 }
 
-static void peer_event(struct lane *l, enum dp_event_kind kind, uint32_t peer,
-                       const struct path *from, const void *data, size_t len)
+/* The path is another one: ask who is there.  The id must be beyond guessing, also for the peer. */
+static void challenge_path(struct lane *l, uint32_t handle, struct dp_peer *peer)
 {
-    struct dp_event event = {.kind = kind, .peer = peer, .length = (uint32_t)len, .from = *from};
+    uint8_t ping[WIRE_PAD] = {0};
+    uint64_t id;
 
-    lane_event(l, &event, data, len);
+    if (getrandom(&id, sizeof(id), GRND_NONBLOCK) != sizeof(id) || id == 0)
+        return; /* the path stays limited until it moves again */
+    peer_challenge(peer, id);
+    be64_put(ping, id);
+    lane_seal_small(l, handle, WIRE_PING, ping, sizeof(ping));
+}
+
+/* Something authentic came from @from: the peer lives, and may have moved. */
+static void peer_heard(struct lane *l, const struct ring_packet *p, struct dp_peer *peer,
+                       const struct path *from)
+{
+    enum peer_follow follow = PEER_FOLLOW_SAME;
+
+    atomic_store_explicit(&peer->last_rx_ms, l->now.mono_ms, memory_order_relaxed);
+    atomic_store_explicit(&peer->unanswered_since_ms, 0, memory_order_relaxed);
+    if (p->flags & RING_FLAG_NEWEST)
+        follow = peer_follow(peer, from);
+    peer_earn(peer, from, WIRE_OVERHEAD + (size_t)p->length);
+    if (follow == PEER_FOLLOW_NEW)
+        challenge_path(l, p->peer, peer);
+    /* A user who forges addresses could make one event per packet: only the client needs them. */
+    if (follow != PEER_FOLLOW_SAME && l->dp->role == DP_CLIENT)
+        lane_peer_event(l, DP_EVENT_MOVED, p->peer, from, NULL, 0);
+}
+
+static void take_pong(struct lane *l, uint32_t handle, struct dp_peer *peer,
+                      const struct path *from, const uint8_t *text)
+{
+    uint64_t id = be64_get(text);
+
+    if (peer_prove(peer, id, from))
+        lane_peer_event(l, DP_EVENT_PROVEN, handle, from, NULL, 0);
+    else if (peer_answered(peer, id))
+        lane_peer_event(l, DP_EVENT_PONG, handle, from, text, 16);
 }
 
 /* The main thread answers no more than this in a second; the rest need not wake it. */
@@ -199,19 +235,16 @@ static void opened_packet(struct lane *l, const struct ring_packet *p, uint8_t *
     uint8_t *text = slot + p->offset + WIRE_OVERHEAD;
 
     if (p->flags & RING_FLAG_PROMOTED)
-        peer_event(l, DP_EVENT_PROMOTED, p->peer, from, NULL, 0);
+        lane_peer_event(l, DP_EVENT_PROMOTED, p->peer, from, NULL, 0);
     if (p->status != RING_STATUS_OK) {
         lane_count(&l->stats.statuses[p->status < RING_STATUS_NUM ? p->status : 1], 1);
         if (p->status == RING_STATUS_UNKNOWN_INDEX && l->dp->role == DP_SERVER && unknown_budget(l))
-            peer_event(l, DP_EVENT_UNKNOWN, 0, from, slot + p->offset, WIRE_TRANSPORT_MIN);
+            lane_peer_event(l, DP_EVENT_UNKNOWN, 0, from, slot + p->offset, WIRE_TRANSPORT_MIN);
         return;
     }
     if (!peer)
         return; /* removed while this was under way */
-    atomic_store_explicit(&peer->last_rx_ms, l->now.mono_ms, memory_order_relaxed);
-    atomic_store_explicit(&peer->unanswered_since_ms, 0, memory_order_relaxed);
-    if ((p->flags & RING_FLAG_NEWEST) && peer_move(peer, from))
-        peer_event(l, DP_EVENT_MOVED, p->peer, from, NULL, 0);
+    peer_heard(l, p, peer, from);
 
     switch ((enum wire_type)p->type) {
     case WIRE_DATA:
@@ -227,12 +260,12 @@ static void opened_packet(struct lane *l, const struct ring_packet *p, uint8_t *
         break;
     }
     case WIRE_PONG:
-        peer_event(l, DP_EVENT_PONG, p->peer, from, text, 16);
+        take_pong(l, p->peer, peer, from, text);
         break;
     case WIRE_DISCONNECT:
         /* One that was held back, under an older session, must not end the newer one. */
         if (p->flags & RING_FLAG_NEWEST)
-            peer_event(l, DP_EVENT_DISCONNECT, p->peer, from, text, 1);
+            lane_peer_event(l, DP_EVENT_DISCONNECT, p->peer, from, text, 1);
         break;
     case WIRE_CONNECT_REQ:
     case WIRE_CONNECT_RESP:

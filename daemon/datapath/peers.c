@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "daemon/datapath/pmtu.h"
+
 /* A path packed into words, so that a reader may copy it while it changes and then look again. */
 union packed_path {
     struct {
@@ -75,46 +77,132 @@ struct dp_peer *peers_get(struct peers *p, uint32_t handle)
     return peer;
 }
 
-static union packed_path load_words(struct dp_peer *peer)
+static union packed_path cell_load(struct path_cell *cell)
 {
     union packed_path p;
     uint32_t before, after;
     int i;
 
     do {
-        before = atomic_load_explicit(&peer->path_seq, memory_order_acquire);
+        before = atomic_load_explicit(&cell->seq, memory_order_acquire);
         for (i = 0; i < PATH_WORDS; i++)
-            p.words[i] = atomic_load_explicit(&peer->path_words[i], memory_order_relaxed);
+            p.words[i] = atomic_load_explicit(&cell->words[i], memory_order_relaxed);
         atomic_thread_fence(memory_order_acquire);
-        after = atomic_load_explicit(&peer->path_seq, memory_order_relaxed);
+        after = atomic_load_explicit(&cell->seq, memory_order_relaxed);
     } while ((before & 1) || before != after);
     return p;
 }
 
+static void cell_store(struct path_cell *cell, const union packed_path *p)
+{
+    uint32_t seq;
+    int i;
+
+    /* Writers are the owning lane and, rarely, the main thread: odd means one of them is at it. */
+    do {
+        seq = atomic_load_explicit(&cell->seq, memory_order_relaxed) & ~1U;
+    } while (!atomic_compare_exchange_weak_explicit(&cell->seq, &seq, seq + 1, memory_order_acquire,
+                                                    memory_order_relaxed));
+    atomic_thread_fence(memory_order_release);
+    for (i = 0; i < PATH_WORDS; i++)
+        atomic_store_explicit(&cell->words[i], p->words[i], memory_order_relaxed);
+    atomic_store_explicit(&cell->seq, seq + 2, memory_order_release);
+}
+
+static bool packed_equal(const union packed_path *a, const union packed_path *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+
 struct path peer_path(struct dp_peer *peer)
 {
-    union packed_path p = load_words(peer);
+    union packed_path p = cell_load(&peer->path);
 
     return unpack(&p);
 }
 
-bool peer_move(struct dp_peer *peer, const struct path *path)
+void peer_place(struct dp_peer *peer, const struct path *path)
 {
-    union packed_path old = load_words(peer), new = pack(path);
-    uint32_t seq;
-    int i;
+    union packed_path p = pack(path);
 
-    if (memcmp(&old, &new, sizeof(old)) == 0)
+    cell_store(&peer->proven, &p);
+    cell_store(&peer->path, &p);
+    atomic_store_explicit(&peer->path_ping, 0, memory_order_relaxed);
+    atomic_store_explicit(&peer->credit, PEER_PROVEN, memory_order_relaxed);
+}
+
+enum peer_follow peer_follow(struct dp_peer *peer, const struct path *path)
+{
+    union packed_path old = cell_load(&peer->path), new = pack(path), proven;
+
+    if (packed_equal(&old, &new))
+        return PEER_FOLLOW_SAME;
+    proven = cell_load(&peer->proven);
+    atomic_store_explicit(&peer->path_ping, 0, memory_order_relaxed);
+    if (packed_equal(&proven, &new)) {
+        cell_store(&peer->path, &new);
+        atomic_store_explicit(&peer->credit, PEER_PROVEN, memory_order_release);
+        return PEER_FOLLOW_BACK;
+    }
+    /* The limit first: a sender that sees the new path must not spend the old one's credit. */
+    atomic_store_explicit(&peer->credit, 0, memory_order_release);
+    cell_store(&peer->path, &new);
+    return PEER_FOLLOW_NEW;
+}
+
+void peer_challenge(struct dp_peer *peer, uint64_t id)
+{
+    atomic_store_explicit(&peer->path_ping, id, memory_order_relaxed);
+}
+
+void peer_earn(struct dp_peer *peer, const struct path *path, size_t len)
+{
+    union packed_path here, from;
+
+    if (atomic_load_explicit(&peer->credit, memory_order_relaxed) == PEER_PROVEN)
+        return;
+    here = cell_load(&peer->path);
+    from = pack(path);
+    if (packed_equal(&here, &from))
+        atomic_fetch_add_explicit(&peer->credit, 3 * len, memory_order_relaxed);
+}
+
+bool peer_prove(struct dp_peer *peer, uint64_t id, const struct path *path)
+{
+    union packed_path here = cell_load(&peer->path), from = pack(path);
+
+    if (id == 0 || id != atomic_load_explicit(&peer->path_ping, memory_order_relaxed) ||
+        !packed_equal(&here, &from))
         return false;
-    /* Writers are the owning lane and, rarely, the main thread: odd means one of them is at it. */
+    cell_store(&peer->proven, &here);
+    atomic_store_explicit(&peer->path_ping, 0, memory_order_relaxed);
+    atomic_store_explicit(&peer->credit, PEER_PROVEN, memory_order_release);
+    return true;
+}
+
+bool peer_spend(struct dp_peer *peer, size_t len)
+{
+    uint64_t credit = atomic_load_explicit(&peer->credit, memory_order_acquire);
+
     do {
-        seq = atomic_load_explicit(&peer->path_seq, memory_order_relaxed) & ~1U;
-    } while (!atomic_compare_exchange_weak_explicit(&peer->path_seq, &seq, seq + 1,
-                                                    memory_order_acquire, memory_order_relaxed));
-    atomic_thread_fence(memory_order_release);
-    for (i = 0; i < PATH_WORDS; i++)
-        atomic_store_explicit(&peer->path_words[i], new.words[i], memory_order_relaxed);
-    atomic_store_explicit(&peer->path_seq, seq + 2, memory_order_release);
+        if (credit == PEER_PROVEN)
+            return true;
+        if (credit < len)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&peer->credit, &credit, credit - len,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+bool peer_answered(struct dp_peer *peer, uint64_t id)
+{
+    uint64_t base = atomic_load_explicit(&peer->probe_base, memory_order_acquire);
+    uint32_t size = (uint32_t)PMTU_SIZE(id);
+
+    if (base == 0 || PMTU_BASE(id) != base ||
+        size <= atomic_load_explicit(&peer->probe_answered, memory_order_relaxed))
+        return false;
+    atomic_store_explicit(&peer->probe_answered, size, memory_order_relaxed);
     return true;
 }
 
@@ -124,9 +212,14 @@ void peers_add(struct peers *p, uint32_t handle, uint32_t port, uint16_t mtu,
     struct dp_peer *peer = &p->table[IPC_PEER_SLOT(handle)];
 
     atomic_store_explicit(&peer->handle, 0, memory_order_release);
-    peer_move(peer, path);
+    peer_place(peer, path);
     atomic_store_explicit(&peer->port, port, memory_order_relaxed);
     atomic_store_explicit(&peer->mtu, mtu, memory_order_relaxed);
+    atomic_store_explicit(&peer->limit, mtu, memory_order_relaxed);
+    atomic_store_explicit(&peer->whole, 0, memory_order_relaxed);
+    atomic_store_explicit(&peer->shrunk, 0, memory_order_relaxed);
+    atomic_store_explicit(&peer->probe_base, 0, memory_order_relaxed);
+    atomic_store_explicit(&peer->probe_answered, 0, memory_order_relaxed);
     atomic_store_explicit(&peer->rx_packets, 0, memory_order_relaxed);
     atomic_store_explicit(&peer->rx_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&peer->tx_packets, 0, memory_order_relaxed);

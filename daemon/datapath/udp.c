@@ -44,6 +44,16 @@ static int set_options(int fd, const struct ip_endpoint *local, bool reuse, uint
     return 0;
 }
 
+/* DONT lets the kernel cut by what it has learned of the path, and routers on IPv4 as well. */
+void udp_fragment(int fd, sa_family_t family, bool may)
+{
+    if (family == AF_INET)
+        (void)set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, may ? IP_PMTUDISC_DONT : IP_PMTUDISC_PROBE);
+    else
+        (void)set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+                      may ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_PROBE);
+}
+
 static int bind_error(const struct ip_endpoint *local, int rc, struct err *err)
 {
     char text[IP_ENDPOINT_STRLEN];

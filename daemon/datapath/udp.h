@@ -22,6 +22,9 @@
  */
 int udp_open(const struct ip_endpoint *local, bool reuse, uint32_t mark, struct err *err);
 
+/** udp_fragment() - may the network cut what this socket sends?  Not until this was called. */
+void udp_fragment(int fd, sa_family_t family, bool may);
+
 /** udp_bound_port() - the port a socket is bound to, 0 when unknown. */
 uint16_t udp_bound_port(int fd);
 

@@ -1,0 +1,147 @@
+/* Where a peer is, and what may go to a path that has not answered yet. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "daemon/datapath/peers.h"
+#include "daemon/datapath/pmtu.h"
+
+#define HANDLE 0x10007U
+
+static struct peers peers;
+static struct dp_peer *peer;
+static const struct path home = {.remote = {.addr = {4, {192, 0, 2, 2}}, .port = 1000}};
+static const struct path away = {.remote = {.addr = {4, {192, 0, 2, 3}}, .port = 1000}};
+static const struct path port = {.remote = {.addr = {4, {192, 0, 2, 2}}, .port = 1001}};
+static const struct path called = {.remote = {.addr = {4, {192, 0, 2, 2}}, .port = 1000},
+                                   .local = {4, {192, 0, 2, 1}}};
+
+static int setup(void **state)
+{
+    (void)state;
+    assert_int_equal(peers_init(&peers), 0);
+    peers_add(&peers, HANDLE, 0, 1400, &home, 1);
+    peer = peers_get(&peers, HANDLE);
+    assert_non_null(peer);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    peers_clear(&peers);
+    return 0;
+}
+
+static bool is_at(const struct path *path)
+{
+    struct path here = peer_path(peer);
+
+    return ip_endpoint_equal(&here.remote, &path->remote) &&
+           ip_addr_equal(&here.local, &path->local);
+}
+
+static void a_login_proves_its_path(void **state)
+{
+    (void)state;
+    assert_true(is_at(&home));
+    for (int i = 0; i < 1000; i++)
+        assert_true(peer_spend(peer, 1 << 20));
+    assert_int_equal(peer_follow(peer, &home), PEER_FOLLOW_SAME);
+}
+
+static void a_new_path_gets_three_times_what_came(void **state)
+{
+    static const struct path *const others[] = {&away, &port, &called};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(peer_follow(peer, others[i]), PEER_FOLLOW_NEW);
+        assert_true(is_at(others[i]));
+        assert_false(peer_spend(peer, 1));
+        peer_earn(peer, others[i], 100);
+        peer_earn(peer, &home, 100000); /* from elsewhere: not this path's */
+        assert_true(peer_spend(peer, 120));
+        assert_false(peer_spend(peer, 181));
+        assert_true(peer_spend(peer, 180));
+        assert_false(peer_spend(peer, 1));
+    }
+}
+
+static void the_right_pong_from_there_proves_it(void **state)
+{
+    (void)state;
+    assert_int_equal(peer_follow(peer, &away), PEER_FOLLOW_NEW);
+    assert_false(peer_prove(peer, 0, &away)); /* nothing was asked yet */
+    peer_challenge(peer, 77);
+    assert_false(peer_prove(peer, 78, &away));
+    assert_false(peer_prove(peer, 77, &home));
+    assert_false(peer_prove(peer, 0, &away));
+    assert_false(peer_spend(peer, 1));
+    assert_true(peer_prove(peer, 77, &away));
+    assert_true(peer_spend(peer, 1 << 30));
+    assert_false(peer_prove(peer, 77, &away)); /* once */
+}
+
+/* A copy that arrives faster over another path must not throttle the honest one for ever. */
+static void back_to_the_proven_path(void **state)
+{
+    (void)state;
+    assert_int_equal(peer_follow(peer, &away), PEER_FOLLOW_NEW);
+    peer_challenge(peer, 77);
+    assert_int_equal(peer_follow(peer, &home), PEER_FOLLOW_BACK);
+    assert_true(is_at(&home));
+    assert_true(peer_spend(peer, 1 << 30));
+    assert_false(peer_prove(peer, 77, &away)); /* late, and about a path that is no more */
+    assert_true(is_at(&home));
+    assert_int_equal(peer_follow(peer, &away), PEER_FOLLOW_NEW);
+    assert_false(peer_prove(peer, 77, &away)); /* an old answer */
+    assert_false(peer_spend(peer, 1));
+}
+
+static void another_peer_starts_afresh(void **state)
+{
+    (void)state;
+    assert_int_equal(peer_follow(peer, &away), PEER_FOLLOW_NEW);
+    peer_challenge(peer, 77);
+    peers_add(&peers, HANDLE + 0x10000, 0, 1300, &port, 2);
+    assert_null(peers_get(&peers, HANDLE));
+    peer = peers_get(&peers, HANDLE + 0x10000);
+    assert_true(is_at(&port));
+    assert_true(peer_spend(peer, 1 << 30));
+    assert_int_equal(atomic_load(&peer->limit), 1300);
+    assert_int_equal(atomic_load(&peer->whole), 0);
+    assert_false(peer_prove(peer, 77, &away));
+}
+
+static void only_larger_answers_are_news(void **state)
+{
+    const uint64_t base = 0xabcdef012345;
+
+    (void)state;
+    assert_false(peer_answered(peer, 1280)); /* no search */
+    atomic_store(&peer->probe_base, base);
+    assert_true(peer_answered(peer, base << 16 | 1280));
+    assert_false(peer_answered(peer, base << 16 | 1280));
+    assert_true(peer_answered(peer, base << 16 | 1296));
+    assert_false(peer_answered(peer, base << 16 | 1280));
+    assert_false(peer_answered(peer, (base + 1) << 16 | 1408));
+}
+
+int main(void)
+{
+#define PEER_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        PEER_TEST(a_login_proves_its_path),
+        PEER_TEST(a_new_path_gets_three_times_what_came),
+        PEER_TEST(the_right_pong_from_there_proves_it),
+        PEER_TEST(back_to_the_proven_path),
+        PEER_TEST(another_peer_starts_afresh),
+        PEER_TEST(only_larger_answers_are_news),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
