@@ -207,7 +207,7 @@ test: deps
 	$(Q)+tests/suite
 
 # ThreadSanitizer sees one process: the rings are tested with the worker as a thread.
-# Its runtime of gcc 12 does not know pthread_timedjoin_np() and takes joined threads for leaks.
+# Its runtime of gcc 12 does not know pthread_clockjoin_np() and takes joined threads for leaks.
 check-threads: $(UNIT_TESTS)
 	$(Q)TSAN_OPTIONS=report_thread_leaks=0 $(RUN) $(UNIT_TESTS)
 
