@@ -44,7 +44,7 @@ lib = $(shell pkg-config --libs $(1))
 # ---- what is made of what --------------------------------------------------------------------------
 
 COMMON_BASE := common/err.c common/ip.c common/wire.c common/mac.c common/cred.c common/clock.c \
-               common/ipc.c common/ring.c common/inner.c
+               common/ipc.c common/ring.c common/inner.c common/bucket.c
 COMMON_APP  := common/log.c common/loop.c common/process.c common/ctl.c common/ctl_server.c
 COMMON_CONF := common/arena.c common/doc.c common/dropin.c common/field.c common/problem.c \
                common/schema.c common/text.c common/value.c common/yaml.c
@@ -127,7 +127,7 @@ $(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
 $(eval $(call test,test_netlink,net,$(NETLINK) $(IP),libnl-3.0 libcap-ng))
 HS := enclave/handshake.c enclave/hs_initiator.c enclave/hs_limit.c enclave/hs_seen.c \
       enclave/hs_users.c enclave/hs_handles.c enclave/hs_payload.c enclave/challenge.c \
-      enclave/noise.c common/wire.c common/mac.c common/cred.c common/err.c
+      enclave/noise.c common/wire.c common/mac.c common/cred.c common/bucket.c common/err.c
 
 $(eval $(call test,test_wire,unit,common/wire.c))
 $(eval $(call test,test_mac,unit,common/mac.c common/wire.c,libsodium))

@@ -42,7 +42,7 @@ struct hs_responder {
     uint8_t private_key[WIRE_KEY_LEN];
     uint8_t public_key[WIRE_KEY_LEN];
     struct challenge challenge;
-    struct hs_bucket all; /* every request that costs a DH */
+    struct bucket all; /* every request that costs a DH */
     struct hs_users users;
     struct hs_handles handles;
     struct hs_sources sources;
@@ -50,8 +50,8 @@ struct hs_responder {
 };
 
 /* More than a small machine can do, so that a flood leaves the packets some of it. */
-static const struct hs_rate rate_all = {200, 1000};
-static const struct hs_rate rate_peer = {250000, 4};
+static const struct bucket_rate rate_all = {200, 1000};
+static const struct bucket_rate rate_peer = {250000, 4};
 
 /* Noise wants a psk; no user has one yet. */
 static const uint8_t psk_none[NOISE_KEY_LEN];
@@ -126,9 +126,9 @@ static enum hs_drop request_identify(struct hs_responder *r, struct request *q)
         return HS_DROP_MALFORMED;
     if (hs_seen_has(&r->seen, q->msg + WIRE_REQ_EPHEMERAL, q->now_s))
         return HS_DROP_REPLAY;
-    if (!hs_bucket_ready(&r->all, &rate_all, q->now_us))
+    if (!bucket_ready(&r->all, &rate_all, q->now_us))
         return HS_DROP_BUSY;
-    hs_bucket_take(&r->all, &rate_all, q->now_us);
+    bucket_take(&r->all, &rate_all, q->now_us);
 
     hs_prologue(q->msg, prologue);
     noise_ik_start(&q->login.ik, &noise_sha256, HS_PROTOCOL, prologue, sizeof(prologue),
@@ -213,7 +213,7 @@ static enum hs_drop request_judge_time(struct hs_responder *r, struct request *q
         return HS_DROP_REPLAY;
     if (challenged && !hs_user_accepted_room(&r->users, q->user, q->now_s))
         return HS_DROP_PEER_LIMIT;
-    if (peer && !hs_bucket_ready(&peer->logins, &rate_peer, q->now_us))
+    if (peer && !bucket_ready(&peer->logins, &rate_peer, q->now_us))
         return HS_DROP_PEER_LIMIT;
     if (!hs_handles_room(&r->handles, q->now->mono_ms))
         return HS_DROP_BUSY;
@@ -221,7 +221,7 @@ static enum hs_drop request_judge_time(struct hs_responder *r, struct request *q
     if (challenged)
         hs_user_accepted_add(&r->users, q->user, ephemeral, q->now_s);
     peer = hs_user_peer_make(&r->users, q->user, device);
-    hs_bucket_take(&peer->logins, &rate_peer, q->now_us);
+    bucket_take(&peer->logins, &rate_peer, q->now_us);
     if (q->payload.hs_time > peer->hs_time)
         peer->hs_time = q->payload.hs_time;
     q->by_challenge = !above;
