@@ -60,6 +60,7 @@ static const uint8_t psk_none[NOISE_KEY_LEN];
 struct request {
     const uint8_t *msg;
     const uint8_t *source;
+    bool proven;
     const struct hs_time *now;
     uint64_t now_us;
     uint32_t now_s;
@@ -191,6 +192,21 @@ static enum hs_drop request_check(struct hs_responder *r, struct request *q,
     return HS_DROP_NONE;
 }
 
+/*
+ * The first few challenges are free.  Then the recorder of many messages, who sends them from
+ * wherever he likes, has spent what there is for all; clients get theirs by showing their address.
+ */
+static enum hs_drop request_may_challenge(struct hs_responder *r, const struct request *q)
+{
+    if (hs_sources_take(&r->sources, HS_SOURCE_CHALLENGE, q->source, q->now_us))
+        return HS_DROP_NONE;
+    if (!q->proven)
+        return HS_DROP_NO_COOKIE;
+    if (hs_sources_take(&r->sources, HS_SOURCE_PROVEN, q->source, q->now_us))
+        return HS_DROP_NONE;
+    return HS_DROP_CHALLENGE;
+}
+
 /* Was this message made for now?  Otherwise it is answered with a challenge. */
 static enum hs_drop request_judge_time(struct hs_responder *r, struct request *q,
                                        unsigned int *status)
@@ -203,20 +219,18 @@ static enum hs_drop request_judge_time(struct hs_responder *r, struct request *q
 
     if (!above && !challenged) {
         *status = WIRE_STATUS_CHALLENGE;
-        if (!hs_sources_take(&r->sources, HS_SOURCE_CHALLENGE, q->source, q->now_us))
-            return HS_DROP_BUSY;
-        return HS_DROP_NONE;
+        return request_may_challenge(r, q);
     }
 
     /* Also when hs_time alone would do: else a copy could be let in by its challenge later. */
     if (challenged && hs_user_accepted_has(&r->users, q->user, ephemeral, q->now_s))
         return HS_DROP_REPLAY;
     if (challenged && !hs_user_accepted_room(&r->users, q->user, q->now_s))
-        return HS_DROP_PEER_LIMIT;
+        return HS_DROP_ACCEPTED;
     if (peer && !bucket_ready(&peer->logins, &rate_peer, q->now_us))
         return HS_DROP_PEER_LIMIT;
     if (!hs_handles_room(&r->handles, q->now->mono_ms))
-        return HS_DROP_BUSY;
+        return HS_DROP_NO_HANDLE;
 
     if (challenged)
         hs_user_accepted_add(&r->users, q->user, ephemeral, q->now_s);
@@ -313,11 +327,12 @@ static enum hs_drop request_take(struct hs_responder *r, struct request *q,
 }
 
 void hs_responder_request(struct hs_responder *r, const uint8_t *req, const uint8_t source[16],
-                          const struct hs_time *now, struct hs_verdict_out *out)
+                          bool proven, const struct hs_time *now, struct hs_verdict_out *out)
 {
     struct request q = {
         .msg = req,
         .source = source,
+        .proven = proven,
         .now = now,
         .now_us = now->mono_ms * 1000,
         .now_s = (uint32_t)(now->mono_ms / 1000),

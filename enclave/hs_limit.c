@@ -16,11 +16,13 @@
 static const struct bucket_rate rate_source[HS_SOURCE_KINDS] = {
     [HS_SOURCE_REFUSAL] = {1000000, 1},
     [HS_SOURCE_CHALLENGE] = {500000, 2},
+    [HS_SOURCE_PROVEN] = {50000, 5},
 };
 
 static const struct bucket_rate rate_all[HS_SOURCE_KINDS] = {
     [HS_SOURCE_REFUSAL] = {200000, 5},
     [HS_SOURCE_CHALLENGE] = {5000, 200},
+    [HS_SOURCE_PROVEN] = {2000, 500},
 };
 
 void hs_sources_init(struct hs_sources *s)

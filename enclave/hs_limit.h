@@ -14,7 +14,8 @@
 /* What is counted per source. */
 enum hs_source_kind {
     HS_SOURCE_REFUSAL,   /* DENIED and BAD_REV */
-    HS_SOURCE_CHALLENGE, /* CHALLENGE */
+    HS_SOURCE_CHALLENGE, /* CHALLENGE, without more ado */
+    HS_SOURCE_PROVEN,    /* CHALLENGE beyond that, to who has shown its address */
     HS_SOURCE_KINDS,
 };
 
