@@ -65,7 +65,8 @@ DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/la
             daemon/datapath/udp.c daemon/datapath/report.c
 CONFIG   := daemon/config.c daemon/config_check.c
 
-SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/lease.c daemon/ctl.c \
+SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/login.c daemon/admission.c \
+              daemon/lease.c daemon/ctl.c \
               daemon/init.c $(CONFIG) $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
 CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/device_id.c client/profile.c common/helper.c \
@@ -141,6 +142,7 @@ $(eval $(call test,test_hs_table,unit,$(HS),libsodium))
 
 CONF := $(IP) common/cred.c $(COMMON_CONF)
 
+$(eval $(call test,test_admission,unit,daemon/admission.c common/bucket.c,libsodium))
 $(eval $(call test,test_ip,unit,common/ip.c))
 $(eval $(call test,test_log,unit,common/log.c common/text.c common/err.c))
 $(eval $(call test,test_text,unit,common/text.c common/err.c))

@@ -32,19 +32,6 @@ enum source {
     SOURCE_CONTROL,
 };
 
-const char *hs_count_name(unsigned int count)
-{
-    static const char *const names[HS_COUNT_NUM] = {
-        [HS_COUNT_MALFORMED] = "login-malformed",   [HS_COUNT_REPLAY] = "login-replay",
-        [HS_COUNT_CRYPTO] = "login-forged",         [HS_COUNT_UNKNOWN_KEY] = "login-unknown-key",
-        [HS_COUNT_PEER_LIMIT] = "login-peer-limit", [HS_COUNT_BUSY] = "login-busy",
-        [HS_COUNT_EXPIRED] = "login-expired",       [HS_COUNT_OVERLOAD] = "login-overload",
-        [HS_COUNT_NOT_READY] = "login-no-enclave",  [HS_COUNT_STALE_BUDGET] = "stale-budget",
-    };
-
-    return count < HS_COUNT_NUM && names[count] ? names[count] : "unknown";
-}
-
 /* ---- the TUN device
  * ------------------------------------------------------------------------------ */
 
@@ -317,8 +304,7 @@ static void on_message(void *ctx, const union ipc_msg *msg)
         sessions_response(s, &msg->hs_response);
         break;
     case IPC_HS_DROPPED:
-        if (msg->hs_dropped.reason > 0 && msg->hs_dropped.reason <= HS_COUNT_EXPIRED)
-            s->hs_counts[msg->hs_dropped.reason]++;
+        logins_dropped(s, msg->hs_dropped.ref, msg->hs_dropped.reason);
         break;
     default:
         log_error("the enclave sent an unexpected message (%s)", ipc_type_name(msg->hdr.type));
@@ -340,7 +326,7 @@ static void on_datapath(struct server *s)
     for (i = 0; i < 128 && datapath_event(&s->dp, &event) == 0; i++) {
         switch ((enum dp_event_kind)event.kind) {
         case DP_EVENT_HANDSHAKE:
-            sessions_handshake(s, &event);
+            logins_request(s, &event);
             break;
         case DP_EVENT_UNKNOWN:
             sessions_unknown(s, &event);
@@ -414,6 +400,7 @@ int server_run(struct server *s)
         if (s->now.mono_ms >= tick_ms) {
             tick_ms = s->now.mono_ms + TICK_MS;
             sessions_tick(s);
+            logins_tick(s);
         }
     }
     return s->exit_status;
@@ -470,7 +457,8 @@ int server_start(struct server *s, struct config *config, int control_fd, gid_t 
         return rc;
     s->leases = leases_new(config);
     s->sessions = sessions_new();
-    if (!s->leases || !s->sessions)
+    s->logins = logins_new(s->now.mono_ms);
+    if (!s->leases || !s->sessions || !s->logins)
         return err_set(err, -ENOMEM, "out of memory");
     /* Both families of every client, and room for takeovers. */
     rc = datapath_init(&s->dp, DP_SERVER, s->lanes, 4 * config->max_clients + 64);
@@ -502,6 +490,7 @@ void server_stop(struct server *s)
     spawner_stop(&s->spawner);
     ctl_server_close(s->ctl);
     net_conn_close(s->net);
+    logins_free(s->logins);
     sessions_free(s->sessions);
     leases_free(s->leases);
     loop_clear(&s->loop);

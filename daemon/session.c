@@ -3,11 +3,11 @@
  *
  * Theory of operation
  * -------------------
- * A lane hands a CONNECT_REQ over as an event; its way back (the path) waits in a small ring under
- * a number, the *ref*, that travels through the enclave: HS_REQUEST(ref) → HS_AUTH(ref, handle) →
- * HS_GRANT(handle) → HS_RESPONSE(ref, peer).  A reserved lease and an unconfirmed peer come of it,
- * nothing else: a replayed or unfinished login costs ten seconds of a reservation.  The first valid
- * packet promotes the session in the enclave; only then are the addresses routed to the peer.
+ * A CONNECT_REQ that is admitted (login.c) goes through the enclave under a number, the *ref*:
+ * HS_REQUEST(ref) → HS_AUTH(ref, handle) → HS_GRANT(handle) → HS_RESPONSE(ref, peer).  A reserved
+ * lease and an unconfirmed peer come of it, nothing else: a replayed or unfinished login costs ten
+ * seconds of a reservation.  The first valid packet promotes the session in the enclave; only then
+ * are the addresses routed to the peer.
  */
 #include "daemon/session.h"
 
@@ -15,26 +15,18 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "daemon/admission.h"
 #include "daemon/server.h"
 
-#define PENDING          256    /* logins under way */
 #define DEAD_MS          200000 /* keys end at 180 s: a client silent for longer is gone */
 #define ENDING_MS        500    /* a lane has sealed and sent a good-bye long before this */
 #define STALE_PER_SECOND 100
 #define STALE_SOURCES    256 /* a source hashes to one of these; one STALE per second each */
 
-struct pending {
-    struct path path;
-    struct lease *lease;
-    bool used;
-};
-
 struct sessions {
     struct server_session *table; /* by peer slot */
     uint32_t high;                /* slots used so far */
     uint32_t bound;
-    struct pending pending[PENDING];
-    uint32_t next_ref;
     uint64_t stale_second[STALE_SOURCES];
     uint64_t stale_now;
     uint32_t stale_used;
@@ -158,7 +150,7 @@ void sessions_clear(struct server *s)
 
     while ((session = sessions_each(s->sessions, session)) != NULL)
         session_forget(s, session);
-    memset(s->sessions->pending, 0, sizeof(s->sessions->pending));
+    logins_clear(s->logins);
 }
 
 void sessions_goodbye(struct server *s)
@@ -176,33 +168,6 @@ void sessions_goodbye(struct server *s)
 static void count(struct server *s, enum hs_count what)
 {
     s->hs_counts[what]++;
-}
-
-/* What limits count by: an IPv4 address, or the /64 that one IPv6 customer has. */
-static void source_bytes(const struct ip_addr *addr, uint8_t out[16])
-{
-    memset(out, 0, 16);
-    memcpy(out, addr->bytes, addr->family == 4 ? 4 : 8);
-    out[15] = addr->family;
-}
-
-void sessions_handshake(struct server *s, const struct dp_event *event)
-{
-    struct sessions *ss = s->sessions;
-    uint32_t ref = ss->next_ref++ % PENDING;
-    union ipc_msg msg;
-    int rc;
-
-    if (event->length != WIRE_CONNECT_REQ_LEN)
-        return;
-    ss->pending[ref] = (struct pending){.path = event->from, .used = true};
-    ipc_fill(&msg, IPC_HS_REQUEST);
-    msg.hs_request.ref = ref;
-    source_bytes(&event->from.remote.addr, msg.hs_request.source);
-    memcpy(msg.hs_request.msg, event->data, WIRE_CONNECT_REQ_LEN);
-    rc = link_send(s->link, &msg);
-    if (rc < 0)
-        count(s, link_state(s->link) == LINK_READY ? HS_COUNT_OVERLOAD : HS_COUNT_NOT_READY);
 }
 
 static void lease_fill(const struct server *s, const struct lease *lease, struct ipc_lease *out)
@@ -229,12 +194,14 @@ static void lease_fill(const struct server *s, const struct lease *lease, struct
 
 void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
 {
-    struct pending *p = &s->sessions->pending[auth->ref % PENDING];
+    struct login *login = logins_auth(s, auth->ref);
     struct ip_addr want = {0};
     struct lease *lease = NULL;
     enum wire_status status;
     union ipc_msg msg;
 
+    if (!login)
+        return;
     memcpy(want.bytes, auth->want_ip4, 4);
     if (memcmp(auth->want_ip4, "\0\0\0\0", 4) != 0)
         want.family = 4;
@@ -244,7 +211,7 @@ void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
     msg.hs_grant.handle = auth->handle;
     msg.hs_grant.status = status;
     if (status == WIRE_STATUS_OK) {
-        p->lease = lease;
+        login->lease = lease;
         lease_fill(s, lease, &msg.hs_grant.lease);
     } else if (auth->user_id < s->config->n_users) {
         static struct log_limit limit = LOG_LIMIT_INIT(10000, 5);
@@ -257,7 +224,7 @@ void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
 }
 
 /* The enclave gave this login a peer: a new one, or the one this device has already. */
-static void note_session(struct server *s, uint32_t peer, struct pending *p)
+static void note_session(struct server *s, uint32_t peer, const struct login *login)
 {
     struct sessions *ss = s->sessions;
     uint32_t slot = IPC_PEER_SLOT(peer);
@@ -273,22 +240,22 @@ static void note_session(struct server *s, uint32_t peer, struct pending *p)
     *session = (struct server_session){
         .peer = peer,
         .state = SERVER_SESSION_RESERVED,
-        .lease = p->lease,
+        .lease = login->lease,
         .changed_ms = s->now.mono_ms,
     };
-    peers_add(&s->dp.peers, peer, 0, s->config->mtu, &p->path, s->now.mono_ms);
+    peers_add(&s->dp.peers, peer, 0, s->config->mtu, &login->path, s->now.mono_ms);
 }
 
 void sessions_response(struct server *s, const struct ipc_hs_response *response)
 {
-    struct pending *p = &s->sessions->pending[response->ref % PENDING];
+    struct login *login = logins_find(s, response->ref);
 
-    if (!p->used)
+    if (!login)
         return;
-    if (response->peer && p->lease)
-        note_session(s, response->peer, p);
-    (void)datapath_send(&s->dp, response->msg, sizeof(response->msg), &p->path);
-    p->used = false;
+    if (response->peer && login->lease)
+        note_session(s, response->peer, login);
+    (void)datapath_send(&s->dp, response->msg, sizeof(response->msg), &login->path);
+    logins_done(s, login);
 }
 
 /* ---- confirmation
@@ -355,12 +322,12 @@ void sessions_disconnect(struct server *s, uint32_t peer, uint8_t reason)
 static bool stale_allowed(struct sessions *ss, const struct ip_addr *source, uint64_t now_ms)
 {
     uint64_t second = now_ms / 1000;
-    uint8_t bytes[16];
+    uint8_t bytes[ADMISSION_SOURCE_LEN];
     uint32_t h = 2166136261U;
     int i;
 
-    source_bytes(source, bytes);
-    for (i = 0; i < 16; i++)
+    admission_source(source, bytes);
+    for (i = 0; i < ADMISSION_SOURCE_LEN; i++)
         h = (h ^ bytes[i]) * 16777619U;
     h = (h ^ h >> 15) % STALE_SOURCES;
     if (ss->stale_now != second) {
