@@ -43,6 +43,7 @@ static int queue_pair(int fds[2])
 
 int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32_t max_addresses)
 {
+    socklen_t len = sizeof(dp->event_bytes);
     uint64_t seed;
     uint32_t i, j;
     int rc;
@@ -67,6 +68,8 @@ int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32
         memset(dp->lanes, 0, lanes * sizeof(*dp->lanes));
     if (rc == 0)
         rc = queue_pair(dp->event_fds);
+    if (rc == 0 && getsockopt(dp->event_fds[1], SOL_SOCKET, SO_SNDBUF, &dp->event_bytes, &len) < 0)
+        rc = -errno;
     for (i = 0; rc == 0 && i < lanes; i++)
         rc = queue_pair(dp->inbox_fds[i]);
     if (rc < 0)

@@ -93,6 +93,7 @@ struct datapath {
     int sockets[IPC_MAX_LANES][DP_MAX_SOCKETS];
     struct dp_port *ports;
     int event_fds[2];                /* [0]: the main thread reads; [1]: lanes write */
+    int event_bytes;                 /* what the kernel lets them hold */
     int inbox_fds[IPC_MAX_LANES][2]; /* [0]: the lane reads; [1]: anybody writes */
     struct lane *lanes;
     bool running;

@@ -21,8 +21,10 @@
 #include "daemon/datapath/lane.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -70,6 +72,16 @@ void lane_submit(struct lane *l, unsigned int slot, enum ring_op op, unsigned in
         (void)send(l->doorbell, &bell, sizeof(bell), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* What strangers sent may fill half of the queue; the rest is for what peers and devices did. */
+static bool event_fits(const struct lane *l, enum dp_event_kind kind)
+{
+    int used;
+
+    if (kind != DP_EVENT_HANDSHAKE && kind != DP_EVENT_UNKNOWN)
+        return true;
+    return ioctl(l->dp->event_fds[1], SIOCOUTQ, &used) < 0 || used < l->dp->event_bytes / 2;
+}
+
 void lane_event(struct lane *l, struct dp_event *event, const void *data, size_t len)
 {
     if (len > sizeof(event->data))
@@ -77,7 +89,8 @@ void lane_event(struct lane *l, struct dp_event *event, const void *data, size_t
     event->lane = l->number;
     if (len)
         memcpy(event->data, data, len);
-    if (send(l->dp->event_fds[1], event, offsetof(struct dp_event, data) + len,
+    if (!event_fits(l, (enum dp_event_kind)event->kind) ||
+        send(l->dp->event_fds[1], event, offsetof(struct dp_event, data) + len,
              MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         lane_drop(l, DP_DROP_QUEUE_FULL);
 }
