@@ -122,8 +122,19 @@ $(B)/tests/$(2)/$(1): $(call objs,tests/$(2)/$(1).c $(3))
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call lib,cmocka $(4))
 endef
 
+# Programs that scripts use: built with the tests, not run as one.
+HELPERS :=
+define helper # name, folder, sources, libraries
+HELPERS += $(B)/tests/$(2)/$(1)
+$(B)/tests/$(2)/$(1): $(call objs,tests/$(2)/$(1).c $(3))
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call lib,$(4))
+endef
+
 IP := common/ip.c common/err.c
 
+$(eval $(call helper,flood,net,common/mac.c common/wire.c common/cred.c common/err.c,libsodium))
 $(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
 $(eval $(call test,test_netlink,net,$(NETLINK) $(IP),libnl-3.0 libcap-ng))
 HS := enclave/handshake.c enclave/hs_initiator.c enclave/hs_limit.c enclave/hs_seen.c \
@@ -164,7 +175,7 @@ RUN = VPN_BIN=$(abspath $(BIN)) VPN_SANITIZE='$(SANITIZE)' VPN_BUILD=$(abspath $
 
 .PHONY: all tests check check-threads test test-quick demo deps install lint fuzz bench clean
 
-tests: $(TESTS)
+tests: $(TESTS) $(HELPERS)
 
 check: $(UNIT_TESTS)
 	$(Q)$(RUN) tests/layers.sh $(UNIT_TESTS)
