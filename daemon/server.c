@@ -15,7 +15,6 @@
 #include "common/cred.h"
 #include "common/log.h"
 #include "common/process.h"
-#include "daemon/datapath/udp.h"
 #include "enclave/spawner.h"
 #include "netlink/addr.h"
 #include "netlink/conn.h"
@@ -167,24 +166,14 @@ static bool may_skip(const struct ip_endpoint *listen, int rc)
 static int open_group(struct server *s, const struct ip_endpoint *listen, struct err *err)
 {
     char text[IP_ENDPOINT_STRLEN];
-    uint32_t lane, socket = s->dp.n_sockets;
-    int rc = 0;
+    int steered = 0, rc = datapath_listen(&s->dp, listen, &steered, err);
 
-    /* Alone first: SO_REUSEPORT would let another program of our uid share the port silently. */
-    for (lane = 0; lane < s->lanes; lane++) {
-        int fd = udp_open(listen, s->lanes > 1, 0, err);
-
-        if (fd < 0)
-            return fd;
-        s->dp.sockets[lane][socket] = fd;
-    }
-    s->dp.n_sockets++;
-    if (s->lanes > 1)
-        rc = udp_steer(s->dp.sockets[0][socket], s->lanes);
     if (rc < 0)
+        return rc;
+    if (steered < 0)
         log_warning("packets cannot be steered to lanes by the kernel (%s); lanes hand them over "
-                    "to each other, which is slower",
-                    strerror(-rc));
+                    "to each other, which is slower, and logins wait behind packets",
+                    strerror(-steered));
     log_info("UDP server listening on %s", ip_endpoint_format(listen, text));
     return 0;
 }
@@ -193,7 +182,7 @@ static int open_sockets(struct server *s, struct err *err)
 {
     size_t i;
 
-    for (i = 0; i < s->config->n_listen && i < DP_MAX_SOCKETS; i++) {
+    for (i = 0; i < s->config->n_listen; i++) {
         const struct ip_endpoint *listen = &s->config->listen[i];
         int rc = open_group(s, listen, err);
 
