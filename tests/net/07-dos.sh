@@ -26,7 +26,7 @@ ip -n "$SRV" route add 198.18.0.0/15 via 192.0.2.2
 
 server_config && user_add alice 192.0.2.1:51820 --key
 client_config alice 'routes: [10.8.0.0/24, 192.168.100.0/24]'
-for u in bad valid replay late; do
+for u in bad valid replay full late; do
     user_add $u 192.0.3.1:51820 --key
     client_config $u 'routes: [10.8.0.1/32]'
 done
@@ -114,15 +114,31 @@ check "the session is unharmed" cli ping -c 3 -i 0.2 -W 2 10.8.0.1
 check "the enclave never restarted" sh -c "ip netns exec $SRV $BIN/vpnctl -j -s $T/etc/vpn.sock status | grep -qE '\"restarts\": *0'"
 check "not one log line per packet" sh -c "[ \$(wc -l <'$T/server.log') -lt 120 ]"
 
+# Full rings: many times what the tunnel can carry, both ways, and a login beside it.
+ip netns exec "$INNER" timeout 30 iperf3 -s -1 >/dev/null 2>&1 & S=$!
+PIDS+=("$S")
+wait_for 5 sh -c "ip netns exec $INNER ss -Hltn 'sport = :5201' | grep -q ."
+ip netns exec "$CLI" timeout 30 iperf3 -c 192.168.100.2 -u -b 0 -l 1300 --bidir -t 4 --forceflush \
+    >"$T/full.log" 2>&1 & F=$!
+PIDS+=("$F")
+check "full rings: the streams run" wait_for 5 grep -q ' 0.00-1.0' "$T/full.log"
+login_ms full
+check "full rings: they still do after the login" kill -0 "$F"
+check "full rings: a new login took no longer than 2 s ($MS ms)" at_most $MS 2000
+stop "$CLIENT2"
+check "full rings: the streams come to their end" wait "$F"
+
 # A thousand of them with a session there, and after a restart, when the server remembers nothing.
 replay_thousand() {
     state >"$T/state-1"
     check "$1: a thousand are sent" sh -c "[ \$(ip netns exec $CLI $FLOOD replay 192.0.2.1 51820 1000 1.1 $T/recorded) -ge 1000 ]"
     state >"$T/state-2"
+    check "$1: the server says what it knows" grep -q alice "$T/state-1"
     check "$1: no state has changed" diff "$T/state-1" "$T/state-2"
 }
 replay_thousand "with a session"
 stop "$CLIENT"; stop "$SERVER"
+: >"$T/server.log"
 check "the server starts again" server_start
 replay_thousand "after a restart"
 check "after a restart: no session came of it" sh -c "ip netns exec $SRV $BIN/vpnctl -j -s $T/etc/vpn.sock status | grep -qE '\"sessions\": *0'"
