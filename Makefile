@@ -46,7 +46,7 @@ lib = $(shell pkg-config --libs $(1))
 # ---- what is made of what --------------------------------------------------------------------------
 
 COMMON_BASE := common/err.c common/ip.c common/wire.c common/mac.c common/cred.c common/clock.c \
-               common/ipc.c common/ring.c common/inner.c
+               common/ipc.c common/ring.c common/inner.c common/bucket.c
 COMMON_APP  := common/log.c common/loop.c common/process.c common/ctl.c common/ctl_server.c
 COMMON_CONF := common/arena.c common/doc.c common/dropin.c common/field.c common/problem.c \
                common/schema.c common/text.c common/value.c common/yaml.c
@@ -68,7 +68,8 @@ DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/la
             daemon/datapath/pmtu.c daemon/datapath/probe.c
 CONFIG   := daemon/config.c daemon/config_check.c
 
-SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_path.c daemon/lease.c daemon/ctl.c \
+SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_path.c daemon/login.c \
+              daemon/admission.c daemon/lease.c daemon/ctl.c \
               daemon/init.c $(CONFIG) $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
 CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/device_id.c client/profile.c common/helper.c \
@@ -124,13 +125,24 @@ $(B)/tests/$(2)/$(1): $(call objs,tests/$(2)/$(1).c $(3))
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call lib,cmocka $(4))
 endef
 
+# Programs that scripts use: built with the tests, not run as one.
+HELPERS :=
+define helper # name, folder, sources, libraries
+HELPERS += $(B)/tests/$(2)/$(1)
+$(B)/tests/$(2)/$(1): $(call objs,tests/$(2)/$(1).c $(3))
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call lib,$(4))
+endef
+
 IP := common/ip.c common/err.c
 
+$(eval $(call helper,flood,net,common/mac.c common/wire.c common/cred.c common/err.c,libsodium))
 $(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
 $(eval $(call test,test_netlink,net,$(NETLINK) $(IP),libnl-3.0 libcap-ng))
 HS := enclave/handshake.c enclave/hs_initiator.c enclave/hs_limit.c enclave/hs_seen.c \
       enclave/hs_users.c enclave/hs_handles.c enclave/hs_payload.c enclave/challenge.c \
-      enclave/noise.c common/wire.c common/mac.c common/cred.c common/err.c
+      enclave/noise.c common/wire.c common/mac.c common/cred.c common/bucket.c common/err.c
 
 $(eval $(call test,test_wire,unit,common/wire.c))
 $(eval $(call test,test_mac,unit,common/mac.c common/wire.c,libsodium))
@@ -176,6 +188,7 @@ $(eval $(call test,test_secrets_client,enclave,$(RIG),$(RIG_LIBS)))
 
 CONF := $(IP) common/cred.c $(COMMON_CONF)
 
+$(eval $(call test,test_admission,unit,daemon/admission.c common/bucket.c,libsodium))
 $(eval $(call test,test_ip,unit,common/ip.c))
 $(eval $(call test,test_log,unit,common/log.c common/text.c common/err.c))
 $(eval $(call test,test_text,unit,common/text.c common/err.c))
@@ -197,7 +210,7 @@ RUN = VPN_BIN=$(abspath $(BIN)) VPN_SANITIZE='$(SANITIZE)' VPN_BUILD=$(abspath $
 
 .PHONY: all tests check check-threads test test-quick soak demo deps install lint fuzz bench clean
 
-tests: $(TESTS)
+tests: $(TESTS) $(HELPERS)
 
 check: $(UNIT_TESTS)
 	$(Q)$(RUN) tests/layers.sh $(UNIT_TESTS)

@@ -253,20 +253,23 @@ static struct tunnel *tunnel_of_peer(struct client *c, uint32_t peer)
 static void on_handshake(struct client *c, const struct dp_event *event)
 {
     const enum wire_kind kind = wire_classify(event->data, event->length);
+    enum client_drop drop = CLIENT_DROP_ANSWER;
     bool taken = false;
 
-    if (kind == WIRE_KIND_COOKIE) {
-        c->drops[CLIENT_DROP_COOKIE]++;
-        return;
-    }
+    if (kind == WIRE_KIND_COOKIE)
+        drop = CLIENT_DROP_COOKIE;
+    else if (kind == WIRE_KIND_STALE)
+        drop = CLIENT_DROP_STALE;
     for (size_t i = 0; i < c->n_tunnels && !taken; i++) {
         if (kind == WIRE_KIND_CONNECT_RESP)
             taken = tunnel_answer(&c->tunnels[i], event->data);
+        else if (kind == WIRE_KIND_COOKIE)
+            taken = login_cookie(&c->tunnels[i], event->data);
         else if (kind == WIRE_KIND_STALE)
             taken = tunnel_stale(&c->tunnels[i], event->data, &event->from);
     }
     if (!taken)
-        c->drops[kind == WIRE_KIND_STALE ? CLIENT_DROP_STALE : CLIENT_DROP_ANSWER]++;
+        c->drops[drop]++;
 }
 
 static void on_datapath(struct client *c)

@@ -11,7 +11,7 @@
 
 /* What was refused on the main thread, beside the lanes' counts. */
 enum client_drop {
-    CLIENT_DROP_COOKIE, /* a COOKIE: no server of this release sends one */
+    CLIENT_DROP_COOKIE, /* a COOKIE that answers no request of ours */
     CLIENT_DROP_ANSWER, /* a CONNECT_RESP that no login waits for */
     CLIENT_DROP_FORGED, /* one that did not verify */
     CLIENT_DROP_STALE,  /* a STALE that is not to be believed */

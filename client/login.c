@@ -14,7 +14,9 @@
 #include "client/tunnel.h"
 #include "daemon/datapath/udp.h"
 
-#define CHALLENGES_MAX    2   /* restarts within one attempt */
+#define CHALLENGES_MAX    2 /* restarts within one attempt */
+#define COOKIES_MAX       2 /* likewise */
+#define COOKIE_MS         120000
 #define BUSY_MS           200 /* the enclave's socket is full */
 #define NAME_RETRY_MS     5000
 #define REFUSED_RETRY_MS  60000 /* what a person must mend is not mended sooner */
@@ -191,6 +193,7 @@ static void attempt(struct tunnel *t)
     struct dp_peer *peer = tunnel_peer(t);
 
     t->login.challenges = 0;
+    t->login.cookies = 0;
     t->login.attempts++;
     /* A session knows where its server is, wherever it has moved. */
     if (peer && t->login.attempts == 1) {
@@ -284,15 +287,26 @@ uint64_t login_tick(struct tunnel *t)
 /* ---- what comes back --------------------------------------------------------------------------
  */
 
-void login_request(struct tunnel *t, const uint8_t req[WIRE_CONNECT_REQ_LEN])
+/* A cookie is for the one server that gave it. */
+static bool have_cookie(const struct tunnel *t)
+{
+    return t->env->now_ms < t->cookie.until_ms &&
+           ip_endpoint_equal(&t->cookie.server, &t->login.to.remote);
+}
+
+void login_request(struct tunnel *t, const uint8_t made[WIRE_CONNECT_REQ_LEN])
 {
     struct login *l = &t->login;
+    uint8_t req[WIRE_CONNECT_REQ_LEN];
     char addr[IP_ENDPOINT_STRLEN];
     int rc;
 
     if (l->phase != LOGIN_ASKED)
         return;
-    l->client_index = be32_get(req + WIRE_REQ_INDEX);
+    memcpy(req, made, sizeof(req));
+    cookie_request_read(req, &l->asked);
+    if (have_cookie(t))
+        mac2_put(t->cookie.value, req);
     l->phase = LOGIN_SENT;
     /* From the lane's own socket: where the server answers to is where its packets shall come. */
     rc = udp_send_one(t->env->dp->sockets[lane_of(t)][l->to.socket], req, WIRE_CONNECT_REQ_LEN,
@@ -300,6 +314,21 @@ void login_request(struct tunnel *t, const uint8_t req[WIRE_CONNECT_REQ_LEN])
     if (rc < 0)
         tunnel_complain(t, COMPLAINT_UNREACHABLE, "the server's address %s cannot be reached: %s",
                         ip_endpoint_format(&l->to.remote, addr), strerror(-rc));
+}
+
+bool login_cookie(struct tunnel *t, const uint8_t msg[WIRE_COOKIE_LEN])
+{
+    struct login *l = &t->login;
+
+    if (l->phase != LOGIN_SENT || cookie_open(&t->mac, msg, &l->asked, t->cookie.value) < 0)
+        return false;
+    t->cookie.server = l->to.remote;
+    t->cookie.until_ms = t->env->now_ms + COOKIE_MS;
+    if (l->cookies++ < COOKIES_MAX) {
+        tunnel_line(t, LOG_LEVEL_DEBUG, "the server is busy: asking again with its cookie");
+        ask(t);
+    }
+    return true;
 }
 
 static const char *status_sentence(uint32_t status)

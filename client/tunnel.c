@@ -287,7 +287,7 @@ bool tunnel_answer(struct tunnel *t, const uint8_t resp[WIRE_CONNECT_RESP_LEN])
     union ipc_msg msg;
 
     if (t->login.phase != LOGIN_SENT ||
-        be32_get(resp + WIRE_RESP_CLIENT_INDEX) != t->login.client_index)
+        be32_get(resp + WIRE_RESP_CLIENT_INDEX) != t->login.asked.client_index)
         return false;
     ipc_fill(&msg, IPC_HS_ANSWER);
     msg.hs_answer.tunnel = t->number;

@@ -4,10 +4,11 @@
  * Theory of operation
  * -------------------
  * A tunnel is driven by what the enclave says (tunnel_message()), by datagrams that need no session
- * (tunnel_answer(), tunnel_stale()), by its server's DISCONNECT, and by time (tunnel_tick()).  Two
- * things live side by side: the *session*, which carries packets, and the *login*, which makes one.
- * Without a session a login is all there is; with one, a login runs beside it and its session takes
- * over without a packet lost.  tunnel.c has the states and the session, login.c the login.
+ * (tunnel_answer(), login_cookie(), tunnel_stale()), by its server's DISCONNECT, and by time
+ * (tunnel_tick()).  Two things live side by side: the *session*, which carries packets, and the
+ * *login*, which makes one.  Without a session a login is all there is; with one, a login runs
+ * beside it and its session takes over without a packet lost.  tunnel.c has the states and the
+ * session, login.c the login.
  *
  * All of it runs on the loop's thread; env->now_ms is the wake-up's clock.
  */
@@ -69,11 +70,19 @@ struct login {
     uint64_t asked_ms;   /* the last request */
     bool restart;        /* the server has said that it ends: it may be back any moment */
     uint32_t sequence;   /* requests of this login so far */
-    uint32_t attempts;   /* those that were not answers to a CHALLENGE */
+    uint32_t attempts;   /* those that were not answers to a CHALLENGE or COOKIE */
     uint32_t challenges; /* in this attempt */
+    uint32_t cookies;    /* likewise */
     uint32_t pauses;
-    uint32_t client_index; /* in the request that is under way: the answer repeats it */
+    struct cookie_request asked; /* of the request that is under way: what its answers repeat */
     struct path to;
+};
+
+/* What a server under load gave us, to be shown with the next requests. */
+struct login_cookie {
+    uint8_t value[WIRE_MAC_LEN];
+    struct ip_endpoint server;
+    uint64_t until_ms; /* 0: none */
 };
 
 struct session {
@@ -114,6 +123,7 @@ struct tunnel {
     struct mac_keys mac;
     enum tunnel_state state;
     struct login login;
+    struct login_cookie cookie;
     struct session session;
     struct resolve_result addrs; /* of the server; the last that were found */
     bool resolving;              /* a look-up is under way */
@@ -212,7 +222,9 @@ void login_resume(struct tunnel *t);
 /** login_tick() - do what is due.  Return: when to be called again. */
 uint64_t login_tick(struct tunnel *t);
 /** login_request() - the enclave made a request: send it. */
-void login_request(struct tunnel *t, const uint8_t req[WIRE_CONNECT_REQ_LEN]);
+void login_request(struct tunnel *t, const uint8_t made[WIRE_CONNECT_REQ_LEN]);
+/** login_cookie() - a COOKIE arrived.  Return: false when it answers no request of this tunnel. */
+bool login_cookie(struct tunnel *t, const uint8_t msg[WIRE_COOKIE_LEN]);
 /** login_status() - an authenticated answer that is not OK. */
 void login_status(struct tunnel *t, uint32_t status);
 

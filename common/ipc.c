@@ -78,7 +78,8 @@ void ipc_fill(union ipc_msg *msg, enum ipc_type type)
     msg->hdr.length = ipc_specs[type].length;
 }
 
-/* Reserved bytes leave room for later fields only if nobody can put rubbish there today. */
+/* Reserved bytes leave room for later fields, and flags for later values, only if nobody can put
+ * rubbish there today. */
 static bool reserved_zero(const union ipc_msg *msg)
 {
     switch (msg->hdr.type) {
@@ -86,6 +87,8 @@ static bool reserved_zero(const union ipc_msg *msg)
         return msg->setup.zero == 0;
     case IPC_ALLOW:
         return msg->allow.zero == 0;
+    case IPC_HS_REQUEST:
+        return msg->hs_request.proven <= 1;
     case IPC_HS_GRANT:
         return msg->hs_grant.lease.zero == 0;
     case IPC_CONNECT:

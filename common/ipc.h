@@ -88,7 +88,8 @@ struct ipc_allow {
 
 struct ipc_hs_request {
     struct ipc_hdr hdr;
-    uint32_t ref; /* the caller's number for where it came from; handed back */
+    uint32_t ref;    /* the caller's number for where it came from; handed back */
+    uint32_t proven; /* 1: its mac2 shows that it came from where it says; else 0 */
     uint8_t source[16];
     uint8_t msg[WIRE_CONNECT_REQ_LEN];
 };

@@ -16,7 +16,6 @@
 #include "common/log.h"
 #include "common/process.h"
 #include "daemon/datapath/report.h"
-#include "daemon/datapath/udp.h"
 #include "enclave/spawner.h"
 #include "netlink/addr.h"
 #include "netlink/conn.h"
@@ -32,19 +31,6 @@ enum source {
     SOURCE_DATAPATH,
     SOURCE_CONTROL,
 };
-
-const char *hs_count_name(unsigned int count)
-{
-    static const char *const names[HS_COUNT_NUM] = {
-        [HS_COUNT_MALFORMED] = "login-malformed",   [HS_COUNT_REPLAY] = "login-replay",
-        [HS_COUNT_CRYPTO] = "login-forged",         [HS_COUNT_UNKNOWN_KEY] = "login-unknown-key",
-        [HS_COUNT_PEER_LIMIT] = "login-peer-limit", [HS_COUNT_BUSY] = "login-busy",
-        [HS_COUNT_EXPIRED] = "login-expired",       [HS_COUNT_OVERLOAD] = "login-overload",
-        [HS_COUNT_NOT_READY] = "login-no-enclave",  [HS_COUNT_STALE_BUDGET] = "stale-budget",
-    };
-
-    return count < HS_COUNT_NUM && names[count] ? names[count] : "unknown";
-}
 
 /* ---- the TUN device
  * ------------------------------------------------------------------------------ */
@@ -183,43 +169,17 @@ static bool may_skip(const struct ip_endpoint *listen, int rc)
     return rc == -EAFNOSUPPORT && memcmp(listen->addr.bytes, any, sizeof(any)) == 0;
 }
 
-/*
- * Bound once without SO_REUSEPORT, which any program of our uid could share silently: another
- * server would take half of the logins.
- */
-static int claim_port(const struct ip_endpoint *listen, struct err *err)
-{
-    int fd = udp_open(listen, false, 0, err);
-
-    if (fd < 0)
-        return fd;
-    close(fd);
-    return 0;
-}
-
 static int open_group(struct server *s, const struct ip_endpoint *listen, struct err *err)
 {
     char text[IP_ENDPOINT_STRLEN];
-    uint32_t lane, socket = s->dp.n_sockets;
-    int rc = 0;
+    int steered = 0, rc = datapath_listen(&s->dp, listen, &steered, err);
 
-    rc = claim_port(listen, err);
     if (rc < 0)
         return rc;
-    for (lane = 0; lane < s->lanes; lane++) {
-        int fd = udp_open(listen, s->lanes > 1, 0, err);
-
-        if (fd < 0)
-            return fd;
-        s->dp.sockets[lane][socket] = fd;
-    }
-    s->dp.n_sockets++;
-    if (s->lanes > 1)
-        rc = udp_steer(s->dp.sockets[0][socket], s->lanes);
-    if (rc < 0)
+    if (steered < 0)
         log_warning("packets cannot be steered to lanes by the kernel (%s); lanes hand them over "
-                    "to each other, which is slower",
-                    strerror(-rc));
+                    "to each other, which is slower, and logins wait behind packets",
+                    strerror(-steered));
     log_info("UDP server listening on %s", ip_endpoint_format(listen, text));
     return 0;
 }
@@ -228,7 +188,7 @@ static int open_sockets(struct server *s, struct err *err)
 {
     size_t i;
 
-    for (i = 0; i < s->config->n_listen && i < DP_MAX_SOCKETS; i++) {
+    for (i = 0; i < s->config->n_listen; i++) {
         const struct ip_endpoint *listen = &s->config->listen[i];
         int rc = open_group(s, listen, err);
 
@@ -335,7 +295,7 @@ static void on_message(void *ctx, const union ipc_msg *msg)
         sessions_response(s, &msg->hs_response);
         break;
     case IPC_HS_DROPPED:
-        sessions_dropped(s, &msg->hs_dropped);
+        logins_dropped(s, msg->hs_dropped.ref, msg->hs_dropped.reason);
         break;
     default:
         log_error("the enclave sent an unexpected message (%s)", ipc_type_name(msg->hdr.type));
@@ -360,7 +320,7 @@ static void on_datapath(struct server *s)
     for (i = 0; i < 128 && datapath_event(&s->dp, &event) == 0; i++) {
         switch ((enum dp_event_kind)event.kind) {
         case DP_EVENT_HANDSHAKE:
-            sessions_handshake(s, &event);
+            logins_request(s, &event);
             break;
         case DP_EVENT_UNKNOWN:
             sessions_unknown(s, &event);
@@ -451,6 +411,7 @@ int server_run(struct server *s)
         if (s->now.mono_ms >= tick_ms) {
             tick_ms = s->now.mono_ms + TICK_MS;
             sessions_tick(s);
+            logins_tick(s);
         }
     }
     return s->exit_status;
@@ -508,7 +469,8 @@ int server_start(struct server *s, struct config *config, int control_fd, gid_t 
         return rc;
     s->leases = leases_new(config);
     s->sessions = sessions_new();
-    if (!s->leases || !s->sessions)
+    s->logins = logins_new(s->now.mono_ms);
+    if (!s->leases || !s->sessions || !s->logins)
         return err_set(err, -ENOMEM, "out of memory");
     /* Both families of every client, and room for takeovers. */
     rc = datapath_init(&s->dp, DP_SERVER, s->lanes, 4 * config->max_clients + 64);
@@ -541,6 +503,7 @@ void server_stop(struct server *s)
     spawner_stop(&s->spawner);
     ctl_server_close(s->ctl);
     net_conn_close(s->net);
+    logins_free(s->logins);
     sessions_free(s->sessions);
     leases_free(s->leases);
     loop_clear(&s->loop);

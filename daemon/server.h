@@ -10,26 +10,12 @@
 #include "daemon/config.h"
 #include "daemon/datapath/datapath.h"
 #include "daemon/lease.h"
+#include "daemon/login.h"
 #include "daemon/session.h"
 #include "enclave/link.h"
 #include "enclave/spawner.h"
 
 struct net_conn;
-
-/* Handshake counters: what the enclave or the main thread refused, by reason. */
-enum hs_count {
-    HS_COUNT_MALFORMED = 1, /* 1 to 7 are the enclave's reasons, in its order (hs_drop) */
-    HS_COUNT_REPLAY,
-    HS_COUNT_CRYPTO,
-    HS_COUNT_UNKNOWN_KEY,
-    HS_COUNT_PEER_LIMIT,
-    HS_COUNT_BUSY,
-    HS_COUNT_EXPIRED,
-    HS_COUNT_OVERLOAD,     /* the enclave's socket was full */
-    HS_COUNT_NOT_READY,    /* no enclave at that moment */
-    HS_COUNT_STALE_BUDGET, /* unknown sessions beyond what is answered */
-    HS_COUNT_NUM,
-};
 
 struct server {
     struct config *config;
@@ -47,6 +33,7 @@ struct server {
     struct leases *leases;
     struct sessions *sessions;
     uint64_t probe_ms; /* when the next path-MTU probe is due */
+    struct logins *logins;
     uint64_t hs_counts[HS_COUNT_NUM];
     int exit_status; /* what to end with; -1: go on */
     bool ready_once;
@@ -72,8 +59,5 @@ void server_stop(struct server *s);
 
 /** server_ctl() - the control socket's handler (ctl_handler). */
 json_t *server_ctl(void *ctx, const char *cmd, const json_t *request, const struct ctl_peer *peer);
-
-/** hs_count_name() - as `vpnctl status` shows it. */
-const char *hs_count_name(unsigned int count);
 
 #endif

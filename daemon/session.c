@@ -3,11 +3,11 @@
  *
  * Theory of operation
  * -------------------
- * A lane hands a CONNECT_REQ over as an event; its way back (the path) waits in a small ring under
- * a number, the *ref*, that travels through the enclave: HS_REQUEST(ref) → HS_AUTH(ref, handle) →
- * HS_GRANT(handle) → HS_RESPONSE(ref, peer).  A reserved lease and an unconfirmed peer come of it,
- * nothing else: a replayed or unfinished login costs ten seconds of a reservation.  The first valid
- * packet promotes the session in the enclave; only then are the addresses routed to the peer.
+ * A CONNECT_REQ that is admitted (login.c) goes through the enclave under a number, the *ref*:
+ * HS_REQUEST(ref) → HS_AUTH(ref, handle) → HS_GRANT(handle) → HS_RESPONSE(ref, peer).  A reserved
+ * lease and an unconfirmed peer come of it, nothing else: a replayed or unfinished login costs ten
+ * seconds of a reservation.  The first valid packet promotes the session in the enclave; only then
+ * are the addresses routed to the peer.
  */
 #include "daemon/session.h"
 
@@ -15,31 +15,19 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "daemon/admission.h"
 #include "daemon/datapath/probe.h"
 #include "daemon/server.h"
 
-#define PENDING          256    /* logins under way */
-#define PENDING_MS       1000   /* as long as the enclave waits for a grant */
 #define DEAD_MS          200000 /* keys end at 180 s: a client silent for longer is gone */
 #define ENDING_MS        500    /* a lane has sealed and sent a good-bye long before this */
 #define STALE_PER_SECOND 100
 #define STALE_SOURCES    256 /* a source hashes to one of these; one STALE per second each */
 
-struct pending {
-    uint32_t ref;
-    struct path path;
-    struct lease *lease;
-    uint16_t mtu;
-    uint64_t since_ms;
-    bool used;
-};
-
 struct sessions {
     struct server_session *table; /* by peer slot */
     uint32_t high;                /* slots used so far */
     uint32_t bound;
-    struct pending pending[PENDING];
-    uint32_t next_ref;
     uint64_t stale_second[STALE_SOURCES];
     uint64_t stale_now;
     uint32_t stale_used;
@@ -164,7 +152,7 @@ void sessions_clear(struct server *s)
 
     while ((session = sessions_each(s->sessions, session)) != NULL)
         session_forget(s, session);
-    memset(s->sessions->pending, 0, sizeof(s->sessions->pending));
+    logins_clear(s->logins);
 }
 
 void sessions_goodbye(struct server *s)
@@ -182,57 +170,6 @@ void sessions_goodbye(struct server *s)
 static void count(struct server *s, enum hs_count what)
 {
     s->hs_counts[what]++;
-}
-
-/* What limits count by: an IPv4 address, or the /64 that one IPv6 customer has. */
-static void source_bytes(const struct ip_addr *addr, uint8_t out[16])
-{
-    memset(out, 0, 16);
-    memcpy(out, addr->bytes, addr->family == 4 ? 4 : 8);
-    out[15] = addr->family;
-}
-
-/* The login that @ref stands for, unless it was given up. */
-static struct pending *pending_get(struct sessions *ss, uint32_t ref)
-{
-    struct pending *p = &ss->pending[ref % PENDING];
-
-    return p->used && p->ref == ref ? p : NULL;
-}
-
-/* A place for a new login.  Return: NULL while it is held by one that may still be answered. */
-static struct pending *pending_take(struct sessions *ss, const struct path *path, uint64_t now_ms)
-{
-    struct pending *p = &ss->pending[ss->next_ref % PENDING];
-
-    if (p->used && now_ms - p->since_ms < PENDING_MS)
-        return NULL;
-    *p = (struct pending){.ref = ss->next_ref++, .path = *path, .since_ms = now_ms, .used = true};
-    return p;
-}
-
-void sessions_handshake(struct server *s, const struct dp_event *event)
-{
-    struct pending *p;
-    union ipc_msg msg;
-    int rc;
-
-    if (event->length != WIRE_CONNECT_REQ_LEN)
-        return;
-    p = pending_take(s->sessions, &event->from, s->now.mono_ms);
-    if (!p) {
-        count(s, HS_COUNT_OVERLOAD);
-        return;
-    }
-    ipc_fill(&msg, IPC_HS_REQUEST);
-    msg.hs_request.ref = p->ref;
-    source_bytes(&event->from.remote.addr, msg.hs_request.source);
-    memcpy(msg.hs_request.msg, event->data, WIRE_CONNECT_REQ_LEN);
-    rc = link_send(s->link, &msg);
-    if (rc < 0) {
-        p->used = false;
-        count(s, link_state(s->link) == LINK_READY ? HS_COUNT_OVERLOAD : HS_COUNT_NOT_READY);
-    }
 }
 
 static void lease_fill(const struct server *s, const struct lease *lease, uint16_t mtu,
@@ -268,13 +205,13 @@ static uint16_t common_mtu(const struct server *s, uint16_t wish)
 
 void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
 {
-    struct pending *p = pending_get(s->sessions, auth->ref);
+    struct login *login = logins_auth(s, auth->ref);
     struct ip_addr want = {0};
     struct lease *lease = NULL;
     enum wire_status status;
     union ipc_msg msg;
 
-    if (!p)
+    if (!login)
         return;
     memcpy(want.bytes, auth->want_ip4, 4);
     if (memcmp(auth->want_ip4, "\0\0\0\0", 4) != 0)
@@ -285,9 +222,9 @@ void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
     msg.hs_grant.handle = auth->handle;
     msg.hs_grant.status = status;
     if (status == WIRE_STATUS_OK) {
-        p->lease = lease;
-        p->mtu = common_mtu(s, auth->mtu);
-        lease_fill(s, lease, p->mtu, &msg.hs_grant.lease);
+        login->lease = lease;
+        login->mtu = common_mtu(s, auth->mtu);
+        lease_fill(s, lease, login->mtu, &msg.hs_grant.lease);
     } else if (auth->user_id < s->config->n_users) {
         static struct log_limit limit = LOG_LIMIT_INIT(10000, 5);
 
@@ -299,7 +236,7 @@ void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
 }
 
 /* The enclave gave this login a peer: a new one, or the one this device has already. */
-static void note_session(struct server *s, uint32_t peer, struct pending *p)
+static void note_session(struct server *s, uint32_t peer, const struct login *login)
 {
     struct sessions *ss = s->sessions;
     uint32_t slot = IPC_PEER_SLOT(peer);
@@ -307,13 +244,13 @@ static void note_session(struct server *s, uint32_t peer, struct pending *p)
 
     if (slot == 0)
         return;
-    p->lease->holder = peer;
+    login->lease->holder = peer;
     if (session->peer == peer &&
         (session->state == SERVER_SESSION_BOUND || session->state == SERVER_SESSION_RESERVED)) {
         struct dp_peer *dp = peers_get(&s->dp.peers, peer);
 
         if (dp)
-            atomic_store_explicit(&dp->mtu, p->mtu, memory_order_relaxed);
+            atomic_store_explicit(&dp->mtu, login->mtu, memory_order_relaxed);
         if (session->state == SERVER_SESSION_RESERVED)
             session->changed_ms = s->now.mono_ms;
         return;
@@ -326,32 +263,22 @@ static void note_session(struct server *s, uint32_t peer, struct pending *p)
     *session = (struct server_session){
         .peer = peer,
         .state = SERVER_SESSION_RESERVED,
-        .lease = p->lease,
+        .lease = login->lease,
         .changed_ms = s->now.mono_ms,
     };
-    peers_add(&s->dp.peers, peer, 0, p->mtu, &p->path, s->now.mono_ms);
+    peers_add(&s->dp.peers, peer, 0, login->mtu, &login->path, s->now.mono_ms);
 }
 
 void sessions_response(struct server *s, const struct ipc_hs_response *response)
 {
-    struct pending *p = pending_get(s->sessions, response->ref);
+    struct login *login = logins_find(s, response->ref);
 
-    if (!p)
+    if (!login)
         return;
-    if (response->peer && p->lease)
-        note_session(s, response->peer, p);
-    (void)datapath_send(&s->dp, response->msg, sizeof(response->msg), &p->path);
-    p->used = false;
-}
-
-void sessions_dropped(struct server *s, const struct ipc_hs_dropped *dropped)
-{
-    struct pending *p = pending_get(s->sessions, dropped->ref);
-
-    if (p)
-        p->used = false;
-    if (dropped->reason > 0 && dropped->reason <= HS_COUNT_EXPIRED)
-        s->hs_counts[dropped->reason]++;
+    if (response->peer && login->lease)
+        note_session(s, response->peer, login);
+    (void)datapath_send(&s->dp, response->msg, sizeof(response->msg), &login->path);
+    logins_done(s, login);
 }
 
 /* ---- confirmation
@@ -433,12 +360,12 @@ void sessions_disconnect(struct server *s, uint32_t peer, uint8_t reason)
 static bool stale_allowed(struct sessions *ss, const struct ip_addr *source, uint64_t now_ms)
 {
     uint64_t second = now_ms / 1000;
-    uint8_t bytes[16];
+    uint8_t bytes[ADMISSION_SOURCE_LEN];
     uint32_t h = 2166136261U;
     int i;
 
-    source_bytes(source, bytes);
-    for (i = 0; i < 16; i++)
+    admission_source(source, bytes);
+    for (i = 0; i < ADMISSION_SOURCE_LEN; i++)
         h = (h ^ bytes[i]) * 16777619U;
     h = (h ^ h >> 15) % STALE_SOURCES;
     if (ss->stale_now != second) {

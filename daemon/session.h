@@ -1,6 +1,6 @@
 /*
  * Sessions as the server knows them: which peer of the enclave is which user's device, since when,
- * with which lease.  A login goes through here from its first datagram to its confirmation.
+ * with which lease.  A login comes here when the enclave has found it authentic.
  */
 #ifndef DAEMON_SESSION_H
 #define DAEMON_SESSION_H
@@ -36,16 +36,12 @@ struct sessions;
 struct sessions *sessions_new(void);
 void sessions_free(struct sessions *s);
 
-/** sessions_handshake() - a CONNECT_REQ that passed the lane's checks goes to the enclave. */
-void sessions_handshake(struct server *s, const struct dp_event *event);
 /** sessions_unknown() - a transport message nobody has a session for: STALE, within limits. */
 void sessions_unknown(struct server *s, const struct dp_event *event);
 /** sessions_auth() - the enclave authenticated a login and asks for a lease. */
 void sessions_auth(struct server *s, const struct ipc_hs_auth *auth);
 /** sessions_response() - the enclave's answer to a login: note the session, send it. */
 void sessions_response(struct server *s, const struct ipc_hs_response *response);
-/** sessions_dropped() - the enclave dropped a login without an answer. */
-void sessions_dropped(struct server *s, const struct ipc_hs_dropped *dropped);
 /** sessions_promoted() - the client confirmed: bind its lease, route its addresses. */
 void sessions_promoted(struct server *s, uint32_t peer);
 /** sessions_disconnect() - the client says good-bye. */

@@ -169,7 +169,8 @@ static int on_hs_request(struct dispatch *d, const union ipc_msg *msg)
     clock_read(&now);
     hs = hs_now(&now);
     memset(&verdict, 0, sizeof(verdict));
-    hs_responder_request(d->responder, msg->hs_request.msg, msg->hs_request.source, &hs, &verdict);
+    hs_responder_request(d->responder, msg->hs_request.msg, msg->hs_request.source,
+                         msg->hs_request.proven != 0, &hs, &verdict);
     switch (verdict.verdict) {
     case HS_VERDICT_DROP:
         rc = send_dropped(d, msg->hs_request.ref, verdict.drop);

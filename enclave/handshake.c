@@ -42,7 +42,7 @@ struct hs_responder {
     uint8_t private_key[WIRE_KEY_LEN];
     uint8_t public_key[WIRE_KEY_LEN];
     struct challenge challenge;
-    struct hs_bucket all; /* every request that costs a DH */
+    struct bucket all; /* every request that costs a DH */
     struct hs_users users;
     struct hs_handles handles;
     struct hs_sources sources;
@@ -50,8 +50,8 @@ struct hs_responder {
 };
 
 /* More than a small machine can do, so that a flood leaves the packets some of it. */
-static const struct hs_rate rate_all = {200, 1000};
-static const struct hs_rate rate_peer = {250000, 4};
+static const struct bucket_rate rate_all = {200, 1000};
+static const struct bucket_rate rate_peer = {250000, 4};
 
 /* Noise wants a psk; no user has one yet. */
 static const uint8_t psk_none[NOISE_KEY_LEN];
@@ -60,6 +60,7 @@ static const uint8_t psk_none[NOISE_KEY_LEN];
 struct request {
     const uint8_t *msg;
     const uint8_t *source;
+    bool proven;
     const struct hs_time *now;
     uint64_t now_us;
     uint32_t now_s;
@@ -126,9 +127,9 @@ static enum hs_drop request_identify(struct hs_responder *r, struct request *q)
         return HS_DROP_MALFORMED;
     if (hs_seen_has(&r->seen, q->msg + WIRE_REQ_EPHEMERAL, q->now_s))
         return HS_DROP_REPLAY;
-    if (!hs_bucket_ready(&r->all, &rate_all, q->now_us))
+    if (!bucket_ready(&r->all, &rate_all, q->now_us))
         return HS_DROP_BUSY;
-    hs_bucket_take(&r->all, &rate_all, q->now_us);
+    bucket_take(&r->all, &rate_all, q->now_us);
 
     hs_prologue(q->msg, prologue);
     noise_ik_start(&q->login.ik, &noise_sha256, HS_PROTOCOL, prologue, sizeof(prologue),
@@ -191,6 +192,21 @@ static enum hs_drop request_check(struct hs_responder *r, struct request *q,
     return HS_DROP_NONE;
 }
 
+/*
+ * The first few challenges are free.  Then the recorder of many messages, who sends them from
+ * wherever he likes, has spent what there is for all; clients get theirs by showing their address.
+ */
+static enum hs_drop request_may_challenge(struct hs_responder *r, const struct request *q)
+{
+    if (hs_sources_take(&r->sources, HS_SOURCE_CHALLENGE, q->source, q->now_us))
+        return HS_DROP_NONE;
+    if (!q->proven)
+        return HS_DROP_NO_COOKIE;
+    if (hs_sources_take(&r->sources, HS_SOURCE_PROVEN, q->source, q->now_us))
+        return HS_DROP_NONE;
+    return HS_DROP_CHALLENGE;
+}
+
 /* Was this message made for now?  Otherwise it is answered with a challenge. */
 static enum hs_drop request_judge_time(struct hs_responder *r, struct request *q,
                                        unsigned int *status)
@@ -203,25 +219,23 @@ static enum hs_drop request_judge_time(struct hs_responder *r, struct request *q
 
     if (!above && !challenged) {
         *status = WIRE_STATUS_CHALLENGE;
-        if (!hs_sources_take(&r->sources, HS_SOURCE_CHALLENGE, q->source, q->now_us))
-            return HS_DROP_BUSY;
-        return HS_DROP_NONE;
+        return request_may_challenge(r, q);
     }
 
     /* Also when hs_time alone would do: else a copy could be let in by its challenge later. */
     if (challenged && hs_user_accepted_has(&r->users, q->user, ephemeral, q->now_s))
         return HS_DROP_REPLAY;
     if (challenged && !hs_user_accepted_room(&r->users, q->user, q->now_s))
-        return HS_DROP_PEER_LIMIT;
-    if (peer && !hs_bucket_ready(&peer->logins, &rate_peer, q->now_us))
+        return HS_DROP_ACCEPTED;
+    if (peer && !bucket_ready(&peer->logins, &rate_peer, q->now_us))
         return HS_DROP_PEER_LIMIT;
     if (!hs_handles_room(&r->handles, q->now->mono_ms))
-        return HS_DROP_BUSY;
+        return HS_DROP_NO_HANDLE;
 
     if (challenged)
         hs_user_accepted_add(&r->users, q->user, ephemeral, q->now_s);
     peer = hs_user_peer_make(&r->users, q->user, device);
-    hs_bucket_take(&peer->logins, &rate_peer, q->now_us);
+    bucket_take(&peer->logins, &rate_peer, q->now_us);
     if (q->payload.hs_time > peer->hs_time)
         peer->hs_time = q->payload.hs_time;
     q->by_challenge = !above;
@@ -313,11 +327,12 @@ static enum hs_drop request_take(struct hs_responder *r, struct request *q,
 }
 
 void hs_responder_request(struct hs_responder *r, const uint8_t *req, const uint8_t source[16],
-                          const struct hs_time *now, struct hs_verdict_out *out)
+                          bool proven, const struct hs_time *now, struct hs_verdict_out *out)
 {
     struct request q = {
         .msg = req,
         .source = source,
+        .proven = proven,
         .now = now,
         .now_us = now->mono_ms * 1000,
         .now_s = (uint32_t)(now->mono_ms / 1000),

@@ -46,9 +46,13 @@ enum hs_drop {
     HS_DROP_REPLAY,      /* this E_c was seen within 120 s */
     HS_DROP_CRYPTO,      /* a tag did not verify, or a low-order point */
     HS_DROP_UNKNOWN_KEY, /* the bucket for answers to unknown keys is spent */
-    HS_DROP_PEER_LIMIT,  /* more than 4 initiations per second by one peer, or 32 accepted ones */
-    HS_DROP_BUSY,        /* no free handle, or the global bucket is spent */
+    HS_DROP_PEER_LIMIT,  /* more than 4 initiations per second by one peer */
+    HS_DROP_BUSY,        /* the global bucket is spent */
     HS_DROP_EXPIRED,     /* the handle's second was over when the grant came */
+    HS_DROP_NO_COOKIE,   /* CHALLENGE beyond its limit, and the address is not proven: send COOKIE */
+    HS_DROP_CHALLENGE,   /* the limit for proven addresses is spent as well */
+    HS_DROP_ACCEPTED,    /* 32 accepted ephemeral keys of this user are remembered */
+    HS_DROP_NO_HANDLE,   /* 64 logins wait for their grants */
     HS_DROP_NUM,
 };
 
@@ -106,13 +110,14 @@ int hs_responder_user_del(struct hs_responder *r, uint32_t user_id);
 /**
  * hs_responder_request() - take a CONNECT_REQ
  * @req: exactly WIRE_CONNECT_REQ_LEN bytes, hostile; mac1 is the caller's business
- * @source: 16 bytes that name where it came from (/32 or /64) for the unknown-key bucket
+ * @source: 16 bytes that name where it came from (/32 or /64), for the buckets of strangers
+ * @proven: its mac2 was valid: it came from there
  *
  * Order: replay of E_c, first DH, C known?, its bucket, remaining DHs, payload1 checks (rev, then
  * reserved and user_len, then user), hs_time or challenge, a handle.
  */
 void hs_responder_request(struct hs_responder *r, const uint8_t *req, const uint8_t source[16],
-                          const struct hs_time *now, struct hs_verdict_out *out);
+                          bool proven, const struct hs_time *now, struct hs_verdict_out *out);
 
 /**
  * hs_responder_grant() - finish a login with OK and a lease, or with a status

@@ -3,10 +3,6 @@
  *
  * Theory of operation
  *
- * A bucket is one number: the time at which it will be full again.  Taking a token moves that time
- * one interval on; the bucket is empty when it lies a whole burst ahead.  No timer refills
- * anything.
- *
  * Sources are remembered in a fixed table of small sets; a keyed hash picks the set, so nobody can
  * aim at a neighbour's.  In a full set the longest unused source is forgotten, which gives it a
  * full bucket again: that is safe because the common bucket bounds what all of them get together,
@@ -17,27 +13,17 @@
 
 #include "enclave/hs_limit.h"
 
-static const struct hs_rate rate_source[HS_SOURCE_KINDS] = {
+static const struct bucket_rate rate_source[HS_SOURCE_KINDS] = {
     [HS_SOURCE_REFUSAL] = {1000000, 1},
     [HS_SOURCE_CHALLENGE] = {500000, 2},
+    [HS_SOURCE_PROVEN] = {50000, 5},
 };
 
-static const struct hs_rate rate_all[HS_SOURCE_KINDS] = {
+static const struct bucket_rate rate_all[HS_SOURCE_KINDS] = {
     [HS_SOURCE_REFUSAL] = {200000, 5},
     [HS_SOURCE_CHALLENGE] = {5000, 200},
+    [HS_SOURCE_PROVEN] = {2000, 500},
 };
-
-bool hs_bucket_ready(const struct hs_bucket *b, const struct hs_rate *rate, uint64_t now_us)
-{
-    return b->full_us <= now_us + (uint64_t)(rate->burst - 1) * rate->interval_us;
-}
-
-void hs_bucket_take(struct hs_bucket *b, const struct hs_rate *rate, uint64_t now_us)
-{
-    if (b->full_us < now_us)
-        b->full_us = now_us;
-    b->full_us += rate->interval_us;
-}
 
 void hs_sources_init(struct hs_sources *s)
 {
@@ -69,12 +55,12 @@ bool hs_sources_take(struct hs_sources *s, enum hs_source_kind kind,
 {
     struct hs_source *from = source_find(s, source, now_us);
 
-    if (!hs_bucket_ready(&from->bucket[kind], &rate_source[kind], now_us) ||
-        !hs_bucket_ready(&s->all[kind], &rate_all[kind], now_us))
+    if (!bucket_ready(&from->bucket[kind], &rate_source[kind], now_us) ||
+        !bucket_ready(&s->all[kind], &rate_all[kind], now_us))
         return false;
 
     from->used_us = now_us + 1;
-    hs_bucket_take(&from->bucket[kind], &rate_source[kind], now_us);
-    hs_bucket_take(&s->all[kind], &rate_all[kind], now_us);
+    bucket_take(&from->bucket[kind], &rate_source[kind], now_us);
+    bucket_take(&s->all[kind], &rate_all[kind], now_us);
     return true;
 }

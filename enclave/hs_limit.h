@@ -7,28 +7,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/bucket.h"
+
 #define HS_SOURCE_LEN 16
-
-/* One token each interval, at most burst saved up. */
-struct hs_rate {
-    uint64_t interval_us;
-    uint32_t burst;
-};
-
-/* When the bucket will be full again; all zero is a full bucket. */
-struct hs_bucket {
-    uint64_t full_us;
-};
-
-/** hs_bucket_ready() - is there a token?  Takes none. */
-bool hs_bucket_ready(const struct hs_bucket *b, const struct hs_rate *rate, uint64_t now_us);
-/** hs_bucket_take() - take the token that hs_bucket_ready() saw. */
-void hs_bucket_take(struct hs_bucket *b, const struct hs_rate *rate, uint64_t now_us);
 
 /* What is counted per source. */
 enum hs_source_kind {
     HS_SOURCE_REFUSAL,   /* DENIED and BAD_REV */
-    HS_SOURCE_CHALLENGE, /* CHALLENGE */
+    HS_SOURCE_CHALLENGE, /* CHALLENGE, without more ado */
+    HS_SOURCE_PROVEN,    /* CHALLENGE beyond that, to who has shown its address */
     HS_SOURCE_KINDS,
 };
 
@@ -38,13 +25,13 @@ enum hs_source_kind {
 struct hs_source {
     uint64_t tag;     /* keyed hash of the address */
     uint64_t used_us; /* plus 1; 0: a place never used */
-    struct hs_bucket bucket[HS_SOURCE_KINDS];
+    struct bucket bucket[HS_SOURCE_KINDS];
 };
 
 /* A bounded memory of sources, and the bound for all of them together. */
 struct hs_sources {
     uint8_t hash_key[16];
-    struct hs_bucket all[HS_SOURCE_KINDS];
+    struct bucket all[HS_SOURCE_KINDS];
     struct hs_source source[HS_SOURCE_SETS][HS_SOURCE_WAYS];
 };
 

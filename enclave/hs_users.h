@@ -32,7 +32,7 @@ struct hs_user {
 struct hs_peer {
     uint64_t device; /* keyed hash of the device_id */
     uint64_t hs_time;
-    struct hs_bucket logins;
+    struct bucket logins;
 };
 
 struct hs_user_memory {

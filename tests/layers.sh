@@ -52,8 +52,9 @@ grep -nE -- '-I *\.( |$)' Makefile | grep -v cppcheck | grep -v -- '-I \. \$(C_F
     not_ok "the Makefile uses -I. (use -iquote .)"
 
 # Pure files: no system call, no clock, no log line.
-for f in common/ip.c common/wire.c common/inner.c enclave/replay.c netlink/object.c \
-         daemon/datapath/lookup.c daemon/datapath/icmp.c daemon/datapath/pmtu.c daemon/lease.c; do
+for f in common/ip.c common/wire.c common/inner.c common/bucket.c enclave/replay.c netlink/object.c \
+         daemon/datapath/lookup.c daemon/datapath/icmp.c daemon/datapath/pmtu.c daemon/lease.c \
+         daemon/admission.c; do
     grep -nE '#include <(sys/socket|time|unistd|fcntl|sys/stat)\.h>|"common/log\.h"|clock_gettime' "$f" |
         grep -v 'sys/socket' && not_ok "$f is no longer pure"
 done

@@ -72,6 +72,8 @@ int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32
     dp->epoch.readers = lanes;
     dp->event_fds[0] = dp->event_fds[1] = dp->stranger_fds[0] = dp->stranger_fds[1] = -1;
     dp->event_epoll = -1;
+    for (i = 0; i < DP_MAX_SOCKETS; i++)
+        dp->logins[i] = -1;
     for (i = 0; i < IPC_MAX_LANES; i++) {
         dp->inbox_fds[i][0] = dp->inbox_fds[i][1] = -1;
         for (j = 0; j < DP_MAX_SOCKETS; j++)
@@ -100,6 +102,8 @@ void datapath_clear(struct datapath *dp)
 
     if (dp->lanes)
         datapath_stop(dp, false);
+    for (j = 0; j < dp->n_sockets; j++)
+        close_fdp(&dp->logins[j]);
     for (i = 0; i < dp->n_lanes; i++) {
         for (j = 0; j < dp->n_sockets; j++)
             close_fdp(&dp->sockets[i][j]);
@@ -134,6 +138,33 @@ int datapath_add_port(struct datapath *dp, bool by_lookup)
         port->queue[i] = -1;
     port->by_lookup = by_lookup;
     return (int)dp->n_ports++;
+}
+
+int datapath_listen(struct datapath *dp, const struct ip_endpoint *listen, int *steered,
+                    struct err *err)
+{
+    uint32_t lane, group = dp->n_sockets;
+    int fd;
+
+    if (group == DP_MAX_SOCKETS)
+        return err_set(err, -ENOSPC, "more than %u addresses to listen on", DP_MAX_SOCKETS);
+    /* Alone first: SO_REUSEPORT would let another program of our uid share the port silently. */
+    fd = udp_open(listen, false, 0, err);
+    if (fd < 0)
+        return fd;
+    close(fd);
+    dp->n_sockets++;
+    for (lane = 0; lane <= dp->n_lanes; lane++) {
+        fd = udp_open(listen, true, 0, err);
+        if (fd < 0)
+            return fd;
+        *(lane < dp->n_lanes ? &dp->sockets[lane][group] : &dp->logins[group]) = fd;
+    }
+    *steered = udp_steer(dp->sockets[0][group], dp->n_lanes);
+    /* A socket for logins that is sent sessions as well would be none. */
+    if (*steered < 0)
+        close_fdp(&dp->logins[group]);
+    return 0;
 }
 
 /* Signals belong to the main thread's signalfd. */

@@ -92,6 +92,7 @@ struct datapath {
     struct peers peers;
     struct lookup *lookup; /* server */
     int sockets[IPC_MAX_LANES][DP_MAX_SOCKETS];
+    int logins[DP_MAX_SOCKETS]; /* server: CONNECT_REQs to the same address; lane 0 reads them */
     struct dp_port *ports;
     /*
      * Two queues to the main thread, [0] to read and [1] for the lanes: what strangers can fill
@@ -120,6 +121,15 @@ void datapath_clear(struct datapath *dp);
  * Return: its number, or -ENOSPC.
  */
 int datapath_add_port(struct datapath *dp, bool by_lookup);
+
+/**
+ * datapath_listen() - open an address for all lanes (server)
+ * @steered: 0, or -errno: the kernel does not sort packets for us, lanes hand them over
+ *
+ * Return: 0 or -errno with the sentence.
+ */
+int datapath_listen(struct datapath *dp, const struct ip_endpoint *listen, int *steered,
+                    struct err *err);
 
 /** datapath_start() - the enclave is ready: start the lanes on its rings.  Return: 0 or -errno. */
 int datapath_start(struct datapath *dp, struct link *link, struct err *err);

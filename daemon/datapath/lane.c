@@ -21,8 +21,10 @@
 #include "daemon/datapath/lane.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,7 +32,7 @@
 #define DRAIN_MS 200
 
 /* What an epoll event belongs to. */
-enum source { SOURCE_SOCKET, SOURCE_PORT, SOURCE_DOORBELL, SOURCE_INBOX };
+enum source { SOURCE_SOCKET, SOURCE_LOGINS, SOURCE_PORT, SOURCE_DOORBELL, SOURCE_INBOX };
 
 int lane_slot_take(struct lane *l)
 {
@@ -163,6 +165,9 @@ static int watch_all(struct lane *l)
     for (i = 0; rc == 0 && i < dp->n_sockets; i++)
         if (dp->sockets[l->number][i] >= 0)
             rc = watch(l, dp->sockets[l->number][i], SOURCE_SOCKET, i);
+    for (i = 0; rc == 0 && l->number == 0 && i < dp->n_sockets; i++)
+        if (dp->logins[i] >= 0)
+            rc = watch(l, dp->logins[i], SOURCE_LOGINS, i);
     for (i = 0; rc == 0 && i < dp->n_ports; i++)
         if (dp->ports[i].queue[l->number] >= 0)
             rc = watch(l, dp->ports[i].queue[l->number], SOURCE_PORT, i);
@@ -199,6 +204,9 @@ static bool serve_sources(struct lane *l, const struct epoll_event *events, int 
         switch ((enum source)(events[i].data.u64 >> 32)) {
         case SOURCE_SOCKET:
             busy |= lane_receive(l, number) > 0;
+            break;
+        case SOURCE_LOGINS:
+            busy |= lane_receive_logins(l, number) > 0;
             break;
         case SOURCE_PORT:
             if (events[i].events & EPOLLERR)

@@ -106,6 +106,8 @@ void lane_peer_event(struct lane *l, enum dp_event_kind kind, uint32_t peer,
 
 /** lane_receive() - read one batch from a socket.  Return: datagrams read (0: it is empty). */
 unsigned int lane_receive(struct lane *l, uint32_t socket);
+/** lane_receive_logins() - likewise from a socket for CONNECT_REQs alone; needs no slot. */
+unsigned int lane_receive_logins(struct lane *l, uint32_t socket);
 /** lane_take_datagram() - a datagram another lane handed over. */
 void lane_take_datagram(struct lane *l, const struct lane_request *req);
 /** lane_read_tun() - read one batch from a device.  Return: packets read. */

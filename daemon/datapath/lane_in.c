@@ -119,6 +119,31 @@ unsigned int lane_receive(struct lane *l, uint32_t socket)
     return n > 0 ? (unsigned int)n : 0;
 }
 
+/*
+ * Logins have sockets of their own: users who send more than the worker can open fill the others,
+ * and a login must not be lost among their packets.
+ */
+unsigned int lane_receive_logins(struct lane *l, uint32_t socket)
+{
+    uint8_t bufs[LANE_BATCH][WIRE_CONNECT_REQ_LEN + 1]; /* one more, to know the longer ones */
+    int i, n;
+
+    for (i = 0; i < LANE_BATCH; i++)
+        udp_batch_receive(&l->rx, (unsigned int)i, bufs[i], sizeof(bufs[i]));
+    n = recvmmsg(l->dp->logins[socket], l->rx.msgs, LANE_BATCH, MSG_DONTWAIT, NULL);
+    for (i = 0; i < n; i++) {
+        struct path from;
+
+        if (udp_batch_from(&l->rx, (unsigned int)i, &from) < 0)
+            continue;
+        /* Answers, and later the session's packets, go out by the lane's socket of this address. */
+        from.socket = socket;
+        if (sort_datagram(l, bufs[i], l->rx.msgs[i].msg_len, &from))
+            lane_drop(l, DP_DROP_UNEXPECTED);
+    }
+    return n > 0 ? (unsigned int)n : 0;
+}
+
 void lane_take_datagram(struct lane *l, const struct lane_request *req)
 {
     int slot = lane_slot_take(l);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/wire.h"
 
 #define BUFFER_BYTES (8 << 20)
 
@@ -109,7 +110,10 @@ uint16_t udp_bound_port(int fd)
 int udp_steer(int fd, uint32_t lanes)
 {
     struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 16),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WIRE_CONNECT_REQ, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, lanes),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, WIRE_HEADER_LEN),
         BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, lanes),
         BPF_STMT(BPF_RET | BPF_A, 0),
     };

@@ -29,14 +29,15 @@ void udp_fragment(int fd, sa_family_t family, bool may);
 uint16_t udp_bound_port(int fd);
 
 /**
- * udp_steer() - spread a REUSEPORT group over lanes by the packets' own bytes
- * @fd: any socket of the group; sockets must have been bound in the order of their lanes
+ * udp_steer() - spread a REUSEPORT group by the packets' own bytes
+ * @fd: any socket of the group; its sockets must have been bound in the order of their lanes, and
+ *      the one for logins last
  *
  * A classic BPF program returns word 16 of the payload mod @lanes: a transport message's receiver
- * index, which the enclave chose to fit its peer's lane.  (For a CONNECT_REQ it is the client's
- * index: any lane will do.)
+ * index, which the enclave chose to fit its peer's lane.  A CONNECT_REQ, by its first byte, goes to
+ * the last socket.
  *
- * Return: 0 or -errno; without it only one lane can be used.
+ * Return: 0 or -errno; without it only one lane can be used, and logins share its socket.
  */
 int udp_steer(int fd, uint32_t lanes);
 

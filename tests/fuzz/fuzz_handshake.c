@@ -55,7 +55,7 @@ static void send_request(const uint8_t *step, const struct hs_time *now)
     struct hs_verdict_out out;
 
     req[at] ^= step[4];
-    hs_responder_request(server, req, step, now, &out);
+    hs_responder_request(server, req, step, step[3] & 2, now, &out);
     require(step[4] == 0 || at >= WIRE_REQ_MAC1 || out.verdict == HS_VERDICT_DROP);
     if (out.verdict == HS_VERDICT_AUTH)
         handle = out.auth.handle;

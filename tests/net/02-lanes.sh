@@ -8,7 +8,7 @@ for u in ann bob cid; do user_add $u; done
 for u in ann bob cid; do client_config $u "device: tun-$u" 'routes: [10.8.0.1/32]'; sed -i '0,/    device: tun0/{/    device: tun0/d}' "$T/$u.yaml"; done
 check "the server starts" server_start
 check "status says four lanes" sh -c "ip netns exec $SRV $BIN/vpnctl -j -s $T/etc/vpn.sock status | grep -q '\"lanes\": *4'"
-check "four sockets share the port" sh -c "[ \$(ip netns exec $SRV ss -Hulpn 'sport = :51820' | grep -c 0.0.0.0:51820) = 4 ]"
+check "four sockets, and one for logins, share the port" sh -c "[ \$(ip netns exec $SRV ss -Hulpn 'sport = :51820' | grep -c 0.0.0.0:51820) = 5 ]"
 
 # One namespace per further client, all behind the same link: the bridge is the client's namespace.
 client_start ann

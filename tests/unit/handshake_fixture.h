@@ -118,7 +118,7 @@ static inline void request_make(void)
 
 static inline void request_send(void)
 {
-    hs_responder_request(server, req, source, &now, &verdict);
+    hs_responder_request(server, req, source, false, &now, &verdict);
 }
 
 static inline void expect_drop(enum hs_drop why)

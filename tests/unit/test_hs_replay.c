@@ -128,21 +128,57 @@ static void challenge_limits(void **state)
     }
     request_make();
     request_send();
-    expect_drop(HS_DROP_BUSY);
+    expect_drop(HS_DROP_NO_COOKIE);
     for (int i = 0; i < 198; i++) { /* 200 in all, from as many places */
         other[0] = (uint8_t)i;
         request_make();
-        hs_responder_request(server, req, other, &now, &verdict);
+        hs_responder_request(server, req, other, false, &now, &verdict);
         assert_int_equal(verdict.verdict, HS_VERDICT_ANSWER);
     }
     other[1] = 1;
     request_make();
-    hs_responder_request(server, req, other, &now, &verdict);
-    expect_drop(HS_DROP_BUSY);
+    hs_responder_request(server, req, other, false, &now, &verdict);
+    expect_drop(HS_DROP_NO_COOKIE);
     clock_add(500);
     request_make();
     request_send();
     expect_refusal(WIRE_STATUS_CHALLENGE);
+}
+
+/* Whoever has shown its address is challenged beyond those limits, within others. */
+static void challenge_by_cookie(void **state)
+{
+    uint8_t other[16] = {0};
+    int answered = 0;
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        request_make();
+        hs_responder_request(server, req, source, true, &now, &verdict);
+        answered += verdict.verdict == HS_VERDICT_ANSWER;
+        assert_true(verdict.verdict == HS_VERDICT_ANSWER || verdict.drop == HS_DROP_CHALLENGE);
+    }
+    assert_int_equal(answered, 2 + 5);
+    clock_add(50);
+    request_make();
+    request_send();
+    expect_drop(HS_DROP_NO_COOKIE);
+    request_make();
+    hs_responder_request(server, req, source, true, &now, &verdict);
+    expect_refusal(WIRE_STATUS_CHALLENGE);
+
+    /* Five hundred in all beside the 200 that need no cookie; by a device that has no challenge. */
+    request_in.device_id[0] ^= 1;
+    clock_add(5000);
+    answered = 0;
+    for (int i = 0; i < 800; i++) {
+        be16_put(other, (uint16_t)i);
+        request_make();
+        hs_responder_request(server, req, other, true, &now, &verdict);
+        answered += verdict.verdict == HS_VERDICT_ANSWER;
+    }
+    assert_int_equal(answered, 200 + 500);
+    assert_int_equal(verdict.drop, HS_DROP_CHALLENGE);
 }
 
 static void unknown_keys_in_all(void **state)
@@ -156,7 +192,7 @@ static void unknown_keys_in_all(void **state)
         payload1_make(payload);
         request_forge(key, payload);
         other[0] = (uint8_t)i;
-        hs_responder_request(server, req, other, &now, &verdict);
+        hs_responder_request(server, req, other, false, &now, &verdict);
         answered += verdict.verdict == HS_VERDICT_ANSWER;
         assert_true(verdict.verdict == HS_VERDICT_ANSWER || verdict.drop == HS_DROP_UNKNOWN_KEY);
     }
@@ -231,7 +267,7 @@ static void many_devices(void **state)
     expect_refusal(WIRE_STATUS_CHALLENGE);
     request_make();
     request_send();
-    expect_drop(HS_DROP_PEER_LIMIT);
+    expect_drop(HS_DROP_ACCEPTED);
 
     clock_add(125000);
     challenge_round();
@@ -303,6 +339,7 @@ int main(void)
         LOGIN_TEST(challenge_expires),
         LOGIN_TEST(challenge_is_personal),
         LOGIN_TEST(challenge_limits),
+        LOGIN_TEST(challenge_by_cookie),
         LOGIN_TEST(unknown_keys_in_all),
         LOGIN_TEST(peer_limit),
         LOGIN_TEST(many_devices),
