@@ -63,13 +63,16 @@ DOOR        := enclave/link.c enclave/spawner.c
 NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink/addr.c \
             netlink/route.c netlink/rule.c netlink/tun.c netlink/sysctl.c
 DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/lane_in.c \
-            daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/peers.c \
-            daemon/datapath/udp.c daemon/datapath/report.c daemon/datapath/icmp.c \
-            daemon/datapath/pmtu.c daemon/datapath/probe.c
-CONFIG   := daemon/config.c daemon/config_check.c
+            daemon/datapath/lane_out.c daemon/datapath/lookup.c \
+            daemon/datapath/peers.c daemon/datapath/udp.c daemon/datapath/report.c \
+            daemon/datapath/icmp.c daemon/datapath/pmtu.c daemon/datapath/probe.c
+CONFIG   := daemon/config.c daemon/config_check.c daemon/config_networks.c
 
-SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_path.c daemon/lease.c daemon/ctl.c \
-              daemon/init.c $(CONFIG) $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
+SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c \
+              daemon/session_path.c daemon/lease.c daemon/ctl.c daemon/init.c \
+              \
+              $(CONFIG) $(DATAPATH) \
+              $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
 CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/device_id.c client/profile.c common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
