@@ -46,7 +46,7 @@ lib = $(shell pkg-config --libs $(1))
 # ---- what is made of what --------------------------------------------------------------------------
 
 COMMON_BASE := common/err.c common/ip.c common/wire.c common/mac.c common/cred.c common/clock.c \
-               common/ipc.c common/ring.c common/inner.c
+               common/ipc.c common/ring.c common/inner.c common/control.c
 COMMON_APP  := common/log.c common/loop.c common/process.c common/ctl.c common/ctl_server.c
 COMMON_CONF := common/arena.c common/doc.c common/dropin.c common/field.c common/problem.c \
                common/schema.c common/text.c common/value.c common/yaml.c
@@ -146,7 +146,7 @@ $(eval $(call test,test_hs_replay,unit,$(HS),libsodium))
 $(eval $(call test,test_hs_table,unit,$(HS),libsodium))
 
 $(eval $(call test,test_rekey,unit,$(HS) $(ENCLAVE_CORE) enclave/aead.c enclave/replay.c \
-    common/ipc.c common/ring.c common/inner.c common/ip.c,libsodium libgcrypt))
+    common/ipc.c common/ring.c common/inner.c common/control.c common/ip.c,libsodium libgcrypt))
 $(eval $(call test,test_icmp,unit,daemon/datapath/icmp.c common/inner.c common/ip.c))
 $(eval $(call test,test_pmtu,unit,daemon/datapath/pmtu.c))
 $(eval $(call test,test_peers,unit,daemon/datapath/peers.c common/ip.c))
@@ -163,7 +163,7 @@ $(eval $(call test,test_ring,unit,common/ring.c))
 $(eval $(call test,test_epoch,unit))
 $(eval $(call test,test_inner,unit,common/inner.c common/ip.c common/wire.c))
 $(eval $(call test,test_keystore,unit,enclave/keystore.c enclave/replay.c common/ip.c common/clock.c,libsodium))
-$(eval $(call test,test_transport,unit,$(KEYSTORE) common/ip.c common/clock.c common/inner.c common/wire.c,libsodium libgcrypt))
+$(eval $(call test,test_transport,unit,$(KEYSTORE) common/ip.c common/clock.c common/control.c common/inner.c common/wire.c,libsodium libgcrypt))
 
 RIG := tests/enclave/rig.c tests/enclave/peer.c tests/enclave/tracer.c tests/enclave/scan.c \
        tests/enclave/daemon.c $(DOOR) $(HS) enclave/aead.c common/ipc.c common/ring.c common/clock.c \
@@ -180,6 +180,7 @@ $(eval $(call test,test_secrets_client,enclave,$(RIG),$(RIG_LIBS)))
 CONF := $(IP) common/cred.c $(COMMON_CONF)
 
 $(eval $(call test,test_ip,unit,common/ip.c))
+$(eval $(call test,test_control,unit,common/control.c common/ip.c))
 $(eval $(call test,test_log,unit,common/log.c common/text.c common/err.c))
 $(eval $(call test,test_text,unit,common/text.c common/err.c))
 $(eval $(call test,test_arena,unit,common/arena.c))
@@ -267,10 +268,11 @@ build-fuzz/$(1): tests/fuzz/$(1).c $(2) $(H_FILES) | missing
 endef
 
 $(eval $(call fuzzer,fuzz_wire,common/wire.c common/mac.c,libsodium))
+$(eval $(call fuzzer,fuzz_control,common/control.c common/ip.c))
 $(eval $(call fuzzer,fuzz_handshake,$(HS),libsodium))
 $(eval $(call fuzzer,fuzz_ipc,enclave/dispatch.c enclave/keystore.c enclave/replay.c $(HS) common/ip.c common/clock.c common/ipc.c,libsodium))
-$(eval $(call fuzzer,fuzz_ring,enclave/worker.c enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c enclave/end.c enclave/secret.c common/ring.c common/clock.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
-$(eval $(call fuzzer,fuzz_transport,enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
+$(eval $(call fuzzer,fuzz_ring,enclave/worker.c enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c enclave/end.c enclave/secret.c common/ring.c common/clock.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
+$(eval $(call fuzzer,fuzz_transport,enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
 $(eval $(call fuzzer,fuzz_yaml,$(CONF) $(CONFIG) client/profile.c,yaml-0.1 libsodium))
 $(eval $(call fuzzer,fuzz_ctl,common/ctl.c common/ctl_server.c common/err.c,jansson))
 
