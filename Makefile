@@ -63,7 +63,7 @@ DOOR        := enclave/link.c enclave/spawner.c
 NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink/addr.c \
             netlink/route.c netlink/rule.c netlink/tun.c netlink/sysctl.c
 DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/lane_in.c \
-            daemon/datapath/lane_out.c daemon/datapath/lookup.c \
+            daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/trie.c \
             daemon/datapath/peers.c daemon/datapath/udp.c daemon/datapath/report.c \
             daemon/datapath/icmp.c daemon/datapath/pmtu.c daemon/datapath/probe.c
 CONFIG   := daemon/config.c daemon/config_check.c daemon/config_networks.c
@@ -180,6 +180,7 @@ $(eval $(call test,test_secrets_client,enclave,$(RIG),$(RIG_LIBS)))
 CONF := $(IP) common/cred.c $(COMMON_CONF)
 
 $(eval $(call test,test_ip,unit,common/ip.c))
+$(eval $(call test,test_trie,unit,daemon/datapath/lookup.c daemon/datapath/trie.c common/ip.c))
 $(eval $(call test,test_control,unit,common/control.c common/ip.c))
 $(eval $(call test,test_log,unit,common/log.c common/text.c common/err.c))
 $(eval $(call test,test_text,unit,common/text.c common/err.c))

@@ -194,7 +194,7 @@ static int open_parts(struct client *c, struct err *err)
     if (rc == 0)
         rc = loop_add(&c->loop, helper_fd(c->helper), SOURCE_HELPER);
     if (rc == 0)
-        rc = datapath_init(&c->dp, DP_CLIENT, c->lanes, 1);
+        rc = datapath_init(&c->dp, DP_CLIENT, c->lanes, 1, 1);
     if (rc == 0)
         rc = loop_add(&c->loop, datapath_event_fd(&c->dp), SOURCE_DATAPATH);
     if (rc == 0)
@@ -309,6 +309,7 @@ static void on_datapath(struct client *c)
             log_limited(&device_lines, c->env.now_ms, LOG_LEVEL_ERROR,
                         "a TUN device was taken away: restart vpn-client to have it back");
             break;
+        case DP_EVENT_CONTROL:
         case DP_EVENT_UNKNOWN:
         case DP_EVENT_PROMOTED:
             break;

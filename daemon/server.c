@@ -388,6 +388,7 @@ static void on_datapath(struct server *s)
         case DP_EVENT_SHRUNK:
             sessions_shrunk(s, event.peer);
             break;
+        case DP_EVENT_CONTROL:
         case DP_EVENT_MOVED:
             break;
         }
@@ -511,7 +512,8 @@ int server_start(struct server *s, struct config *config, int control_fd, gid_t 
     if (!s->leases || !s->sessions)
         return err_set(err, -ENOMEM, "out of memory");
     /* Both families of every client, and room for takeovers. */
-    rc = datapath_init(&s->dp, DP_SERVER, s->lanes, 4 * config->max_clients + 64);
+    rc = datapath_init(&s->dp, DP_SERVER, s->lanes, 4 * config->max_clients + 64,
+                       CONFIG_NETWORKS_MAX);
     if (rc < 0)
         return err_set(err, rc, "the data path cannot be set up: %s", strerror(-rc));
     s->dp.client_to_client = config->client_to_client;

@@ -104,7 +104,7 @@ static void unroute(struct server *s, const struct server_session *session)
     int i;
 
     for (i = 0; i < 2; i++)
-        if (addrs[i]->family && lookup_find(s->dp.lookup, addrs[i]) == session->peer)
+        if (addrs[i]->family && lookup_own(s->dp.lookup, addrs[i]) == session->peer)
             (void)lookup_remove(s->dp.lookup, addrs[i]);
 }
 
@@ -372,7 +372,7 @@ static void route_address(struct server *s, const struct ip_addr *addr,
 
     if (!addr->family)
         return;
-    holder = lookup_find(s->dp.lookup, addr);
+    holder = lookup_own(s->dp.lookup, addr);
     if (holder && holder != peer) {
         struct server_session *old = session_get(s->sessions, holder);
 
