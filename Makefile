@@ -68,10 +68,10 @@ DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/la
             daemon/datapath/icmp.c daemon/datapath/pmtu.c daemon/datapath/probe.c
 CONFIG   := daemon/config.c daemon/config_check.c daemon/config_networks.c
 
-SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c \
+SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_change.c \
               daemon/session_path.c daemon/lease.c daemon/ctl.c daemon/init.c \
-              \
-              $(CONFIG) $(DATAPATH) \
+              daemon/config_keep.c daemon/device.c daemon/enrol.c daemon/networks.c \
+              daemon/push.c daemon/reload.c daemon/taken.c daemon/users.c $(CONFIG) $(DATAPATH) \
               $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
 CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/device_id.c client/profile.c common/helper.c \
@@ -188,6 +188,8 @@ $(eval $(call test,test_arena,unit,common/arena.c))
 $(eval $(call test,test_yaml,unit,$(CONF),yaml-0.1 libsodium))
 $(eval $(call test,test_schema,unit,$(CONF),yaml-0.1 libsodium))
 $(eval $(call test,test_config,unit,$(CONF) $(CONFIG),yaml-0.1 libsodium))
+$(eval $(call test,test_users,unit,$(CONF) $(CONFIG) daemon/users.c,yaml-0.1 libsodium))
+$(eval $(call test,test_reload,unit,$(CONF) $(CONFIG) daemon/config_keep.c daemon/lease.c daemon/taken.c,yaml-0.1 libsodium))
 $(eval $(call test,test_profile,unit,$(CONF) client/profile.c,yaml-0.1 libsodium))
 $(eval $(call test,test_init,unit,$(CONF) $(CONFIG) daemon/init.c,yaml-0.1 libsodium))
 $(eval $(call test,test_ctl,unit,common/ctl.c common/ctl_server.c common/err.c,jansson))
