@@ -74,7 +74,7 @@ SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_chan
               daemon/push.c daemon/reload.c daemon/taken.c daemon/users.c $(CONFIG) $(DATAPATH) \
               $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
-CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/device_id.c client/profile.c common/helper.c \
+CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/pushed.c client/device_id.c client/profile.c common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
               client/cmd_user.c client/cmd_identity.c client/password.c client/render.c \
@@ -182,6 +182,7 @@ CONF := $(IP) common/cred.c $(COMMON_CONF)
 $(eval $(call test,test_ip,unit,common/ip.c))
 $(eval $(call test,test_trie,unit,daemon/datapath/lookup.c daemon/datapath/trie.c common/ip.c))
 $(eval $(call test,test_control,unit,common/control.c common/ip.c))
+$(eval $(call test,test_pushed,unit,client/pushed.c common/ip.c))
 $(eval $(call test,test_log,unit,common/log.c common/text.c common/err.c))
 $(eval $(call test,test_text,unit,common/text.c common/err.c))
 $(eval $(call test,test_arena,unit,common/arena.c))

@@ -152,6 +152,7 @@ static int open_tunnels(struct client *c, struct err *err)
                                  .net = c->net,
                                  .helper = c->helper,
                                  .now_ms = clock_mono_ms(),
+                                 .pushed_max = PUSHED_ALL_MAX / p->n_tunnels,
                                  .many = p->n_tunnels > 1};
     for (size_t i = 0; i < p->n_tunnels; i++) {
         const struct profile_tunnel *t = &p->tunnels[i];
@@ -301,6 +302,10 @@ static void on_datapath(struct client *c)
             if (t)
                 tunnel_disconnected(t, event.data[0]);
             break;
+        case DP_EVENT_CONTROL:
+            if (t)
+                tunnel_control(t, event.data, event.length);
+            break;
         case DP_EVENT_RING:
             /* Its death is noticed like any other. */
             (void)spawner_kill(&c->spawner);
@@ -309,7 +314,6 @@ static void on_datapath(struct client *c)
             log_limited(&device_lines, c->env.now_ms, LOG_LEVEL_ERROR,
                         "a TUN device was taken away: restart vpn-client to have it back");
             break;
-        case DP_EVENT_CONTROL:
         case DP_EVENT_UNKNOWN:
         case DP_EVENT_PROMOTED:
             break;
