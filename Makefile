@@ -77,7 +77,7 @@ SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_chan
 CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/pushed.c client/device_id.c client/profile.c common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
-              client/cmd_user.c client/cmd_identity.c client/password.c client/render.c \
+              client/cmd_user.c client/cmd_kick.c client/cmd_identity.c client/password.c client/render.c \
               client/profile.c $(CONFIG) $(COMMON_BASE) common/log.c common/ctl.c $(COMMON_CONF)
 
 SERVER_LIBS  := libsodium libnl-3.0 yaml-0.1 jansson libcap-ng
