@@ -46,7 +46,7 @@ lib = $(shell pkg-config --libs $(1))
 # ---- what is made of what --------------------------------------------------------------------------
 
 COMMON_BASE := common/err.c common/ip.c common/wire.c common/mac.c common/cred.c common/clock.c \
-               common/ipc.c common/ring.c common/inner.c common/bucket.c
+               common/ipc.c common/ring.c common/inner.c common/bucket.c common/control.c
 COMMON_APP  := common/log.c common/loop.c common/process.c common/ctl.c common/ctl_server.c
 COMMON_CONF := common/arena.c common/doc.c common/dropin.c common/field.c common/problem.c \
                common/schema.c common/text.c common/value.c common/yaml.c
@@ -63,19 +63,21 @@ DOOR        := enclave/link.c enclave/spawner.c
 NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink/addr.c \
             netlink/route.c netlink/rule.c netlink/tun.c netlink/sysctl.c
 DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/lane_in.c \
-            daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/peers.c \
-            daemon/datapath/udp.c daemon/datapath/report.c daemon/datapath/icmp.c \
-            daemon/datapath/pmtu.c daemon/datapath/probe.c
-CONFIG   := daemon/config.c daemon/config_check.c
+            daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/trie.c \
+            daemon/datapath/peers.c daemon/datapath/udp.c daemon/datapath/report.c \
+            daemon/datapath/icmp.c daemon/datapath/pmtu.c daemon/datapath/probe.c
+CONFIG   := daemon/config.c daemon/config_check.c daemon/config_networks.c
 
-SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_path.c daemon/login.c \
-              daemon/admission.c daemon/lease.c daemon/ctl.c \
-              daemon/init.c $(CONFIG) $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
+SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_change.c \
+              daemon/session_path.c daemon/login.c daemon/admission.c daemon/lease.c daemon/ctl.c \
+              daemon/init.c daemon/config_keep.c daemon/device.c daemon/enrol.c daemon/networks.c \
+              daemon/push.c daemon/reload.c daemon/taken.c daemon/users.c $(CONFIG) $(DATAPATH) \
+              $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
-CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/device_id.c client/profile.c common/helper.c \
+CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/pushed.c client/device_id.c client/profile.c common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
-              client/cmd_user.c client/cmd_identity.c client/password.c client/render.c \
+              client/cmd_user.c client/cmd_kick.c client/cmd_identity.c client/password.c client/render.c \
               client/profile.c $(CONFIG) $(COMMON_BASE) common/log.c common/ctl.c $(COMMON_CONF)
 
 SERVER_LIBS  := libsodium libnl-3.0 yaml-0.1 jansson libcap-ng
@@ -155,7 +157,7 @@ $(eval $(call test,test_hs_replay,unit,$(HS),libsodium))
 $(eval $(call test,test_hs_table,unit,$(HS),libsodium))
 
 $(eval $(call test,test_rekey,unit,$(HS) $(ENCLAVE_CORE) enclave/aead.c enclave/replay.c \
-    common/ipc.c common/ring.c common/inner.c common/ip.c,libsodium libgcrypt))
+    common/ipc.c common/ring.c common/inner.c common/control.c common/ip.c,libsodium libgcrypt))
 $(eval $(call test,test_icmp,unit,daemon/datapath/icmp.c common/inner.c common/ip.c))
 $(eval $(call test,test_pmtu,unit,daemon/datapath/pmtu.c))
 $(eval $(call test,test_peers,unit,daemon/datapath/peers.c common/ip.c))
@@ -172,7 +174,7 @@ $(eval $(call test,test_ring,unit,common/ring.c))
 $(eval $(call test,test_epoch,unit))
 $(eval $(call test,test_inner,unit,common/inner.c common/ip.c common/wire.c))
 $(eval $(call test,test_keystore,unit,enclave/keystore.c enclave/replay.c common/ip.c common/clock.c,libsodium))
-$(eval $(call test,test_transport,unit,$(KEYSTORE) common/ip.c common/clock.c common/inner.c common/wire.c,libsodium libgcrypt))
+$(eval $(call test,test_transport,unit,$(KEYSTORE) common/ip.c common/clock.c common/control.c common/inner.c common/wire.c,libsodium libgcrypt))
 
 RIG := tests/enclave/rig.c tests/enclave/peer.c tests/enclave/tracer.c tests/enclave/scan.c \
        tests/enclave/daemon.c $(DOOR) $(HS) enclave/aead.c common/ipc.c common/ring.c common/clock.c \
@@ -190,12 +192,17 @@ CONF := $(IP) common/cred.c $(COMMON_CONF)
 
 $(eval $(call test,test_admission,unit,daemon/admission.c common/bucket.c,libsodium))
 $(eval $(call test,test_ip,unit,common/ip.c))
+$(eval $(call test,test_trie,unit,daemon/datapath/lookup.c daemon/datapath/trie.c common/ip.c))
+$(eval $(call test,test_control,unit,common/control.c common/ip.c))
+$(eval $(call test,test_pushed,unit,client/pushed.c common/ip.c))
 $(eval $(call test,test_log,unit,common/log.c common/text.c common/err.c))
 $(eval $(call test,test_text,unit,common/text.c common/err.c))
 $(eval $(call test,test_arena,unit,common/arena.c))
 $(eval $(call test,test_yaml,unit,$(CONF),yaml-0.1 libsodium))
 $(eval $(call test,test_schema,unit,$(CONF),yaml-0.1 libsodium))
 $(eval $(call test,test_config,unit,$(CONF) $(CONFIG),yaml-0.1 libsodium))
+$(eval $(call test,test_users,unit,$(CONF) $(CONFIG) daemon/users.c,yaml-0.1 libsodium))
+$(eval $(call test,test_reload,unit,$(CONF) $(CONFIG) daemon/config_keep.c daemon/lease.c daemon/taken.c,yaml-0.1 libsodium))
 $(eval $(call test,test_profile,unit,$(CONF) client/profile.c,yaml-0.1 libsodium))
 $(eval $(call test,test_init,unit,$(CONF) $(CONFIG) daemon/init.c,yaml-0.1 libsodium))
 $(eval $(call test,test_ctl,unit,common/ctl.c common/ctl_server.c common/err.c,jansson))
@@ -277,10 +284,11 @@ build-fuzz/$(1): tests/fuzz/$(1).c $(2) $(H_FILES) | missing
 endef
 
 $(eval $(call fuzzer,fuzz_wire,common/wire.c common/mac.c,libsodium))
+$(eval $(call fuzzer,fuzz_control,common/control.c common/ip.c))
 $(eval $(call fuzzer,fuzz_handshake,$(HS),libsodium))
 $(eval $(call fuzzer,fuzz_ipc,enclave/dispatch.c enclave/keystore.c enclave/replay.c $(HS) common/ip.c common/clock.c common/ipc.c,libsodium))
-$(eval $(call fuzzer,fuzz_ring,enclave/worker.c enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c enclave/end.c enclave/secret.c common/ring.c common/clock.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
-$(eval $(call fuzzer,fuzz_transport,enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
+$(eval $(call fuzzer,fuzz_ring,enclave/worker.c enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c enclave/end.c enclave/secret.c common/ring.c common/clock.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
+$(eval $(call fuzzer,fuzz_transport,enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
 $(eval $(call fuzzer,fuzz_yaml,$(CONF) $(CONFIG) client/profile.c,yaml-0.1 libsodium))
 $(eval $(call fuzzer,fuzz_ctl,common/ctl.c common/ctl_server.c common/err.c,jansson))
 

@@ -152,6 +152,7 @@ static int open_tunnels(struct client *c, struct err *err)
                                  .net = c->net,
                                  .helper = c->helper,
                                  .now_ms = clock_mono_ms(),
+                                 .pushed_max = PUSHED_ALL_MAX / p->n_tunnels,
                                  .many = p->n_tunnels > 1};
     for (size_t i = 0; i < p->n_tunnels; i++) {
         const struct profile_tunnel *t = &p->tunnels[i];
@@ -194,7 +195,7 @@ static int open_parts(struct client *c, struct err *err)
     if (rc == 0)
         rc = loop_add(&c->loop, helper_fd(c->helper), SOURCE_HELPER);
     if (rc == 0)
-        rc = datapath_init(&c->dp, DP_CLIENT, c->lanes, 1);
+        rc = datapath_init(&c->dp, DP_CLIENT, c->lanes, 1, 1);
     if (rc == 0)
         rc = loop_add(&c->loop, datapath_event_fd(&c->dp), SOURCE_DATAPATH);
     if (rc == 0)
@@ -303,6 +304,10 @@ static void on_datapath(struct client *c)
         case DP_EVENT_DISCONNECT:
             if (t)
                 tunnel_disconnected(t, event.data[0]);
+            break;
+        case DP_EVENT_CONTROL:
+            if (t)
+                tunnel_control(t, event.data, event.length);
             break;
         case DP_EVENT_RING:
             /* Its death is noticed like any other. */

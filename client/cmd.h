@@ -92,6 +92,7 @@ int cmd_config_load(const char *path, struct config **out);
 int cmd_status(const struct cmd *cmd);
 int cmd_users(const struct cmd *cmd);
 int cmd_user_add(const struct cmd *cmd);
+int cmd_kick(const struct cmd *cmd);
 int cmd_identity(const struct cmd *cmd);
 
 #endif

@@ -310,7 +310,7 @@ static int print_entry(const struct cmd *cmd, const struct user *user)
             "Written, readable by you alone: %s/%s and %s/%s\n"
             "Next:\n"
             "  server: put the lines above under users: of %s (or save them as\n"
-            "          %s.d/%s.yaml) and restart vpn-server\n"
+            "          %s.d/%s.yaml) and reload it: systemctl reload vpn-server\n"
             "  client: copy both files there over a safe way, the profile as /etc/vpn/client.yaml\n"
             "          and %s beside it; then start vpn-client\n",
             cmd->folder, user->profile_file, cmd->folder, user->secret_file, cmd->config,

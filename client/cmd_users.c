@@ -15,10 +15,13 @@ static const char *const titles[] = {
 static void row_offline(struct render_table *table, const json_t *user)
 {
     const bool enabled = json_is_true(json_object_get(user, "enabled"));
+    const bool expired = json_is_true(json_object_get(user, "expired"));
 
     render_table_cell(table, RENDER_STYLE_PLAIN, "%s", cmd_text(user, "user"));
-    render_table_cell(table, enabled ? RENDER_STYLE_DIM : RENDER_STYLE_WARN,
-                      enabled ? "offline" : "disabled");
+    render_table_cell(table, enabled && !expired ? RENDER_STYLE_DIM : RENDER_STYLE_WARN, "%s",
+                      !enabled  ? "disabled"
+                      : expired ? "expired"
+                                : "offline");
     for (size_t i = 2; i < ARRAY_SIZE(titles); i++)
         render_table_cell(table, RENDER_STYLE_DIM, "-");
 }

@@ -35,20 +35,17 @@ static void pause_for(struct tunnel *t, uint32_t ms)
 /* ---- the request ------------------------------------------------------------------------------
  */
 
-/* The enclave drops what comes from elsewhere, so it must know before the session begins. */
+/* The enclave drops what comes from or goes elsewhere: it must know before the session begins. */
 static int send_allowed(struct tunnel *t)
 {
-    while (t->n_allowed < t->profile->n_routes) {
-        const struct ip_prefix *route = &t->profile->routes[t->n_allowed];
-        union ipc_msg msg;
-        int rc;
+    const struct profile_tunnel *p = t->profile;
 
-        ipc_fill(&msg, IPC_ALLOW);
-        msg.allow.id = t->number;
-        msg.allow.family = route->addr.family;
-        msg.allow.prefix_len = route->len;
-        memcpy(msg.allow.addr, route->addr.bytes, sizeof(msg.allow.addr));
-        rc = link_send(t->env->link, &msg);
+    while (t->n_allowed < p->n_routes + p->n_networks) {
+        const bool is_route = t->n_allowed < p->n_routes;
+        int rc = tunnel_allow(t, is_route ? IPC_ALLOW_SOURCE : IPC_ALLOW_DESTINATION,
+                              is_route ? &p->routes[t->n_allowed]
+                                       : &p->networks[t->n_allowed - p->n_routes]);
+
         if (rc < 0)
             return rc;
         t->n_allowed++;

@@ -11,6 +11,7 @@
 #include "netlink/link.h"
 #include "netlink/route.h"
 #include "netlink/rule.h"
+#include "netlink/sysctl.h"
 
 /* The first refusal is what the operator reads; the rest is tried nevertheless. */
 struct outcome {
@@ -228,6 +229,49 @@ static void drop_former_addrs(struct net_conn *conn, const struct netstate *want
     }
 }
 
+/*
+ * A second IPv4 address of the same network is the kernel's "secondary", and goes with the first
+ * one, and with the last address all routes go: unless the secondary is promoted.  Where that
+ * cannot be set, netstate_apply() mends it a moment later.
+ */
+static void promote_secondaries(const struct netstate *want)
+{
+    const struct net_sysctl key = {{"ipv4", "conf", want->device, "promote_secondaries"}};
+
+    (void)net_sysctl_write(&key, "1", NULL);
+}
+
+static bool addrs_changed(const struct netstate *want, const struct netstate *former)
+{
+    for (size_t i = 0; i < former->n_addrs && i < want->n_addrs; i++)
+        if (!ip_addr_equal(&former->addrs[i].addr, &want->addrs[i].addr))
+            return true;
+    return former->n_addrs != want->n_addrs;
+}
+
+static void put_addrs(struct net_conn *conn, const struct netstate *want, struct outcome *o)
+{
+    struct err err;
+
+    for (size_t i = 0; i < want->n_addrs; i++) {
+        const struct net_addr addr = address(want, i);
+
+        note(o, net_addr_put(conn, &addr, &err), &err);
+    }
+}
+
+static void put_routes(struct net_conn *conn, const struct netstate *want, struct outcome *o)
+{
+    struct err err;
+
+    for (size_t i = 0; i < want->routing.n_routes; i++) {
+        const struct net_route route = routing_route(&want->routing, i);
+
+        if (routing_applies(&want->routing, i))
+            note(o, net_route_put(conn, &route, &err), &err);
+    }
+}
+
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 int netstate_apply(struct net_conn *conn, const struct netstate *want,
@@ -241,25 +285,28 @@ int netstate_apply(struct net_conn *conn, const struct netstate *want,
     note(&o, apply_link(conn, want, &why), &why);
     if (o.rc < 0)
         return o.rc;
-    for (size_t i = 0; i < want->n_addrs; i++) {
-        const struct net_addr addr = address(want, i);
-
-        note(&o, net_addr_put(conn, &addr, &why), &why);
-    }
-    for (size_t i = 0; i < want->routing.n_routes; i++) {
-        const struct net_route route = routing_route(&want->routing, i);
-
-        if (routing_applies(&want->routing, i))
-            note(&o, net_route_put(conn, &route, &why), &why);
-    }
+    promote_secondaries(want);
+    put_addrs(conn, want, &o);
+    put_routes(conn, want, &o);
     for (size_t i = 0; i < n; i++)
         note(&o, net_rule_put(conn, &rules[i], &why), &why);
 
     drop_rules(conn, want, &o);
+    /* A default route that came or went has moved the tunnel's rules to another priority. */
+    if (former && routing_priority(&former->routing) != routing_priority(&want->routing)) {
+        struct netstate nothing = *former;
+
+        nothing.routing.n_routes = 0;
+        drop_rules(conn, &nothing, &o);
+    }
     drop_routes(conn, want, &o);
     drop_addrs(conn, want, &o);
     if (former)
         drop_former_addrs(conn, want, former, &o);
+    if (former && addrs_changed(want, former)) {
+        put_addrs(conn, want, &o);
+        put_routes(conn, want, &o);
+    }
     return o.rc;
 }
 

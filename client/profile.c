@@ -14,6 +14,7 @@
 #include "common/yaml.h"
 
 #define ROUTES_MAX      1024
+#define NETWORKS_MAX    64
 #define SOCKET_PATH_MAX 107 /* sun_path of unix(7), less its NUL */
 #define GROUP_NAME_MAX  32
 #define PATH_SIZE       160
@@ -73,11 +74,20 @@ static const struct schema_field tunnel_fields[] = {
     {
         .key = "routes",
         .doc = "Networks to reach through the tunnel, or default for everything; by default the "
-               "tunnel's own network.",
+               "tunnel's own network and what the server pushes.",
         .type = SCHEMA_ROUTE,
         .shape = SCHEMA_LIST,
         SCHEMA_AT_N(profile_tunnel, routes, n_routes),
         .max_items = ROUTES_MAX,
+    },
+    {
+        .key = "networks",
+        .doc = "Networks behind this client that the server routes to it: packets for them are "
+               "taken out of the tunnel.",
+        .type = SCHEMA_ROUTE,
+        .shape = SCHEMA_LIST,
+        SCHEMA_AT_N(profile_tunnel, networks, n_networks),
+        .max_items = NETWORKS_MAX,
     },
     {
         .key = "mtu",
@@ -236,6 +246,23 @@ static void check_routes(const struct check *c)
     }
 }
 
+/* `default` would let the server reach everything that this host can. */
+static void check_networks(const struct check *c)
+{
+    const struct profile_tunnel *t = c->tunnel;
+
+    for (size_t i = 0; i < t->n_networks; i++) {
+        char text[IP_PREFIX_STRLEN], what[IP_PREFIX_STRLEN + 64];
+
+        if (t->networks[i].len > 0 && ip_prefix_is_routable(&t->networks[i]))
+            continue;
+        snprintf(what, sizeof(what), "%s cannot lie behind a client (write the network itself)",
+                 ip_prefix_format(&t->networks[i], text));
+        complain(c, "networks", what);
+        return;
+    }
+}
+
 /* A path that is relative counts from the folder of the file that says it. */
 static int path_resolve(const struct check *c, const char *key, const char **path)
 {
@@ -277,6 +304,7 @@ static int check_tunnel(const struct check *c)
     }
     check_credential(c);
     check_routes(c);
+    check_networks(c);
     rc = path_resolve(c, "token-file", &t->token_file);
     return rc < 0 ? rc : path_resolve(c, "key-file", &t->key_file);
 }

@@ -30,9 +30,11 @@ struct profile_tunnel {
     const char *user;
     const char *token_file;   /* exactly one of the two; relative paths are resolved against the */
     const char *key_file;     /* folder of the file that holds them */
-    bool own_network;         /* no routes given: the tunnel's own network alone */
+    bool own_network;         /* no routes given: the tunnel's own network and what is pushed */
     struct ip_prefix *routes; /* networks, host bits clear; `default` is 0.0.0.0/0 and ::/0 */
     size_t n_routes;
+    struct ip_prefix *networks; /* behind this client: what comes for them is taken in */
+    size_t n_networks;
     uint16_t mtu; /* 0: what the server says */
     const char *file;
     uint32_t line;

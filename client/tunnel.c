@@ -149,6 +149,8 @@ void tunnel_connected(struct tunnel *t, const struct ipc_hs_done *done)
     stale_reset(&s->stale, t->env->now_ms);
     login_cancel(t);
     memset(t->said_ms, 0, sizeof(t->said_ms));
+    if (t->profile->own_network)
+        pushed_begin(&t->pushed);
     /* At once: the server's side of this session is confirmed by our first packet. */
     ping(t);
     /* The size found for this path stays in force while it is measured again. */
@@ -182,6 +184,17 @@ void tunnel_disconnect(struct tunnel *t)
         peers_remove(&t->env->dp->peers, t->session.peer);
     }
     t->session.peer = 0;
+}
+
+static void ask_routes(struct tunnel *t)
+{
+    uint8_t record[CONTROL_REQUEST_LEN], page;
+
+    if (!pushed_due(&t->pushed, t->env->now_ms, &page))
+        return;
+    control_request_build(record, page);
+    /* If the lane does not take it, the next second will. */
+    (void)datapath_seal(t->env->dp, t->session.peer, WIRE_DATA, record, sizeof(record));
 }
 
 static unsigned int times_due(const struct tunnel *t, struct dp_peer *peer)
@@ -223,6 +236,7 @@ static uint64_t session_tick(struct tunnel *t)
         ping(t);
     if (due & SESSION_LOGIN)
         login_begin(t);
+    ask_routes(t);
     if (t->configure_at_ms && now >= t->configure_at_ms) {
         struct netstate want = t->netstate;
 
@@ -263,7 +277,7 @@ void tunnel_enclave_down(struct tunnel *t)
     login_cancel(t);
     t->session.started_ms = 0;
     t->n_allowed = 0;
-    memset(t->own_allowed, 0, sizeof(t->own_allowed));
+    tunnel_untold(t);
     if (t->state == TUNNEL_REFUSED)
         return;
     t->state = TUNNEL_DOWN;
@@ -362,6 +376,33 @@ void tunnel_disconnected(struct tunnel *t, uint8_t reason)
     tunnel_say(t, LOG_LEVEL_INFO, "the server has ended the session: reconnecting");
     login_begin_after(t, SHUTDOWN_PAUSE_MS + randombytes_uniform(TIMERS_JITTER_MS));
     t->login.restart = reason == WIRE_DISCONNECT_SHUTDOWN;
+}
+
+void tunnel_control(struct tunnel *t, const uint8_t *record, size_t len)
+{
+    struct control_answer answer;
+    struct netstate want;
+    int rc;
+
+    /* Routes of the operator's own file go before anything the server says. */
+    if (t->state != TUNNEL_CONNECTED || !t->profile->own_network ||
+        control_answer_parse(record, len, &answer) < 0)
+        return;
+    rc = pushed_answer(&t->pushed, &answer);
+    if (rc == -E2BIG)
+        tunnel_complain(t, COMPLAINT_ROUTES,
+                        "the server pushes more than %d routes: none of them is set",
+                        PUSHED_PAGES_MAX * CONTROL_ROUTES_MAX);
+    if (rc < 0)
+        return;
+    ask_routes(t);
+    if (!pushed_take_over(&t->pushed))
+        return;
+    tunnel_lower(t, &t->session.lease, &want);
+    want.routing.server = t->netstate.routing.server;
+    tunnel_configure(t, &want);
+    if (t->configure_at_ms == 0)
+        snprintf(t->message, sizeof(t->message), "connected");
 }
 
 void tunnel_retry(struct tunnel *t)

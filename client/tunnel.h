@@ -17,6 +17,7 @@
 
 #include "client/netstate.h"
 #include "client/profile.h"
+#include "client/pushed.h"
 #include "client/resolve.h"
 #include "client/stale.h"
 #include "common/helper.h"
@@ -102,6 +103,7 @@ enum complaint {
     COMPLAINT_NAME,
     COMPLAINT_STATUS,
     COMPLAINT_NETWORK,
+    COMPLAINT_ROUTES,
     COMPLAINT_NUM,
 };
 
@@ -112,7 +114,8 @@ struct tunnel_env {
     struct net_conn *net;
     struct helper *helper;
     uint64_t now_ms;
-    bool many; /* more than one tunnel: lines carry its name */
+    size_t pushed_max; /* routes that a server may push to one tunnel */
+    bool many;         /* more than one tunnel: lines carry its name */
 };
 
 struct tunnel {
@@ -127,10 +130,12 @@ struct tunnel {
     struct session session;
     struct resolve_result addrs; /* of the server; the last that were found */
     bool resolving;              /* a look-up is under way */
-    size_t n_allowed;            /* of the profile's routes, told to this enclave */
-    struct ip_prefix own_allowed[NETSTATE_ADDRS]; /* own networks, likewise */
-    struct netstate netstate;                     /* as applied */
-    struct ip_prefix own[NETSTATE_ADDRS];         /* routes of own_network: netstate points here */
+    size_t n_allowed;            /* of the profile's routes and networks, told to this enclave */
+    struct pushed pushed;        /* own_network: the server's routes */
+    struct ip_prefix *told;      /* own_network: accepted sources, told to this enclave */
+    size_t n_told;
+    struct netstate netstate; /* as applied */
+    struct ip_prefix *routes; /* own_network: netstate points here */
     bool configured;
     uint64_t configure_at_ms;    /* when a refused configuration is tried again; 0: it is fine */
     uint64_t since_ms;           /* connected */
@@ -174,6 +179,9 @@ void tunnel_shrunk(struct tunnel *t);
 /** tunnel_disconnected() - the server ended the session. */
 void tunnel_disconnected(struct tunnel *t, uint8_t reason);
 
+/** tunnel_control() - a control record of the server; the enclave has checked it. */
+void tunnel_control(struct tunnel *t, const uint8_t *record, size_t len);
+
 /** tunnel_retry() - the operator says: try again now. */
 void tunnel_retry(struct tunnel *t);
 /** tunnel_tick() - do what is due.  Return: when to be called again. */
@@ -202,12 +210,17 @@ void tunnel_connected(struct tunnel *t, const struct ipc_hs_done *done);
 void tunnel_disconnect(struct tunnel *t);
 
 /**
- * tunnel_lower() - what a lease means for the kernel
- * @want: n_addrs is 0 when the lease has no usable address
+ * tunnel_lower() - what a lease, and the routes that were pushed, mean for the kernel
+ * @want: n_addrs is 0 when the lease has no usable address; else tunnel_configure() must follow
  */
 void tunnel_lower(struct tunnel *t, const struct ipc_lease *lease, struct netstate *want);
 /** tunnel_configure() - set it, unless it is as it was; a refusal is tried again by the tick. */
 void tunnel_configure(struct tunnel *t, const struct netstate *want);
+
+/** tunnel_allow() - tell the enclave one more prefix.  Return: as link_send_all(). */
+int tunnel_allow(struct tunnel *t, enum ipc_allow_end end, const struct ip_prefix *prefix);
+/** tunnel_untold() - this enclave knows nothing of what was accepted. */
+void tunnel_untold(struct tunnel *t);
 
 /** login_begin() - a new login; one that is under way goes on instead. */
 void login_begin(struct tunnel *t);

@@ -1,11 +1,12 @@
 /*
  * The tunnel's place in the kernel: its device from start to end, and what a lease makes of it.
  *
- * A lease is authentic but still somebody else's word: what it may set is checked here and by the
- * kernel, and it can name no route (those are in the operator's file).
+ * A lease and pushed routes are authentic but still somebody else's word: what they may set is
+ * checked here and by the kernel, and routes in the operator's file leave no room for others.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,9 +58,15 @@ int tunnel_open(struct tunnel *t, struct tunnel_env *env, const struct profile_t
 
 int tunnel_close(struct tunnel *t, struct err *err)
 {
-    if (t->netstate.routing.ifindex == 0)
-        return 0;
-    return netstate_remove(t->env->net, &t->netstate, err);
+    int rc = 0;
+
+    if (t->netstate.routing.ifindex != 0)
+        rc = netstate_remove(t->env->net, &t->netstate, err);
+    tunnel_untold(t);
+    pushed_clear(&t->pushed);
+    free(t->routes);
+    t->routes = NULL;
+    return rc;
 }
 
 /* ---- what the lease says ----------------------------------------------------------------------
@@ -81,6 +88,48 @@ static void add_address(struct netstate *want, uint8_t family, const uint8_t *by
     want->n_addrs++;
 }
 
+static bool prefix_equal(const struct ip_prefix *a, const struct ip_prefix *b)
+{
+    return a->len == b->len && ip_addr_equal(&a->addr, &b->addr);
+}
+
+static bool prefix_among(const struct ip_prefix *prefix, const struct ip_prefix *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (prefix_equal(prefix, &list[i]))
+            return true;
+    return false;
+}
+
+/* The tunnel's own networks, and what the server pushes that is not among them. */
+static void lower_routes(struct tunnel *t, struct netstate *want)
+{
+    const size_t own = want->n_addrs;
+    struct ip_prefix *routes = calloc(own + pushed_count(&t->pushed), sizeof(*routes));
+    size_t n, refused, kept = own;
+
+    if (!routes)
+        return;
+    for (size_t i = 0; i < own; i++)
+        routes[i] = ip_prefix_network(want->addrs[i]);
+    n = pushed_copy(&t->pushed, routes + own, &refused);
+    for (size_t i = own; i < own + n && kept < own + t->env->pushed_max; i++)
+        if (!prefix_among(&routes[i], routes, kept))
+            routes[kept++] = routes[i];
+    if (refused)
+        tunnel_complain(t, COMPLAINT_ROUTES,
+                        "%zu of the server's routes lead to this host or link and are not set",
+                        refused);
+    if (n > t->env->pushed_max)
+        tunnel_complain(t, COMPLAINT_ROUTES,
+                        "the server pushes %zu routes, only the first %zu are set (this host has "
+                        "many tunnels)",
+                        n, t->env->pushed_max);
+    want->routing.routes = routes;
+    want->routing.n_routes = kept;
+    want->routing.has_default = routing_has_default(routes, kept);
+}
+
 void tunnel_lower(struct tunnel *t, const struct ipc_lease *lease, struct netstate *want)
 {
     const struct profile_tunnel *p = t->profile;
@@ -98,50 +147,80 @@ void tunnel_lower(struct tunnel *t, const struct ipc_lease *lease, struct netsta
     };
     add_address(want, 4, lease->ip4, lease->prefix4);
     add_address(want, 6, lease->ip6, lease->prefix6);
-    if (p->own_network) {
-        for (size_t i = 0; i < want->n_addrs; i++)
-            t->own[i] = ip_prefix_network(want->addrs[i]);
-        want->routing.routes = t->own;
-        want->routing.n_routes = want->n_addrs;
-    }
-}
-
-static bool prefix_equal(const struct ip_prefix *a, const struct ip_prefix *b)
-{
-    return a->len == b->len && ip_addr_equal(&a->addr, &b->addr);
+    if (p->own_network && want->n_addrs > 0)
+        lower_routes(t, want);
 }
 
 static bool netstate_same(const struct netstate *a, const struct netstate *b)
 {
     bool same = a->mtu == b->mtu && a->n_addrs == b->n_addrs &&
+                a->routing.n_routes == b->routing.n_routes &&
                 ip_addr_equal(&a->routing.server, &b->routing.server);
 
     for (size_t i = 0; same && i < a->n_addrs; i++)
         same = prefix_equal(&a->addrs[i], &b->addrs[i]);
+    for (size_t i = 0; same && i < a->routing.n_routes; i++)
+        same = prefix_equal(&a->routing.routes[i], &b->routing.routes[i]);
     return same;
 }
 
-/* The tunnel's own networks as inner sources, each once per enclave. */
-static int allow_own(struct tunnel *t, const struct netstate *want)
+int tunnel_allow(struct tunnel *t, enum ipc_allow_end end, const struct ip_prefix *prefix)
 {
-    for (size_t i = 0; t->profile->own_network && i < want->n_addrs; i++) {
-        struct ip_prefix *told = &t->own_allowed[t->own[i].addr.family == 6];
-        union ipc_msg msg;
-        int rc;
+    union ipc_msg msg;
 
-        if (prefix_equal(told, &t->own[i]))
+    ipc_fill(&msg, IPC_ALLOW);
+    msg.allow.id = t->number;
+    msg.allow.end = (uint8_t)end;
+    msg.allow.family = prefix->addr.family;
+    msg.allow.prefix_len = prefix->len;
+    memcpy(msg.allow.addr, prefix->addr.bytes, sizeof(msg.allow.addr));
+    return link_send_all(t->env->link, &msg);
+}
+
+void tunnel_untold(struct tunnel *t)
+{
+    free(t->told);
+    t->told = NULL;
+    t->n_told = 0;
+}
+
+/* Routes went: the enclave forgets all of them and is told the rest again. */
+static int forget_told(struct tunnel *t)
+{
+    union ipc_msg msg;
+
+    ipc_fill(&msg, IPC_ALLOW_CLEAR);
+    msg.allow_clear.id = t->number;
+    msg.allow_clear.end = IPC_ALLOW_SOURCE;
+    tunnel_untold(t);
+    return link_send_all(t->env->link, &msg);
+}
+
+/* What may come out of the tunnel is what is routed into it: each prefix once per enclave. */
+static int allow_routes(struct tunnel *t, const struct routing *want)
+{
+    struct ip_prefix *told;
+    int rc = 0;
+
+    if (!t->profile->own_network)
+        return 0;
+    for (size_t i = 0; i < t->n_told; i++)
+        if (!prefix_among(&t->told[i], want->routes, want->n_routes)) {
+            rc = forget_told(t);
+            break;
+        }
+    told = rc == 0 ? reallocarray(t->told, want->n_routes + 1, sizeof(*told)) : NULL;
+    if (!told)
+        return rc < 0 ? rc : -ENOMEM;
+    t->told = told;
+    for (size_t i = 0; rc == 0 && i < want->n_routes; i++) {
+        if (prefix_among(&want->routes[i], t->told, t->n_told))
             continue;
-        ipc_fill(&msg, IPC_ALLOW);
-        msg.allow.id = t->number;
-        msg.allow.family = t->own[i].addr.family;
-        msg.allow.prefix_len = t->own[i].len;
-        memcpy(msg.allow.addr, t->own[i].addr.bytes, sizeof(msg.allow.addr));
-        rc = link_send(t->env->link, &msg);
-        if (rc < 0)
-            return rc;
-        *told = t->own[i];
+        rc = tunnel_allow(t, IPC_ALLOW_SOURCE, &want->routes[i]);
+        if (rc == 0)
+            t->told[t->n_told++] = want->routes[i];
     }
-    return 0;
+    return rc;
 }
 
 static void say_lease(struct tunnel *t, const struct netstate *want)
@@ -161,27 +240,45 @@ static void say_lease(struct tunnel *t, const struct netstate *want)
                         : "the server gives no IPv4 address: IPv4 does not go through the tunnel");
 }
 
+/* The routes of @want are the tunnel's from here on; those it had are given up. */
+static void adopt_routes(struct tunnel *t, const struct netstate *want)
+{
+    if (!t->profile->own_network || want->routing.routes == t->routes)
+        return;
+    free(t->routes);
+    t->routes = (struct ip_prefix *)(uintptr_t)want->routing.routes;
+}
+
 void tunnel_configure(struct tunnel *t, const struct netstate *want)
 {
     const struct netstate former = t->netstate;
     const bool again = t->configured && netstate_same(want, &former);
+    const bool same_lease = t->configured && want->n_addrs == former.n_addrs &&
+                            prefix_equal(&want->addrs[0], &former.addrs[0]) &&
+                            (want->n_addrs < 2 || prefix_equal(&want->addrs[1], &former.addrs[1]));
     struct err err;
-    int rc = allow_own(t, want); /* a fresh enclave must be told even when the kernel need not */
+    /* A fresh enclave must be told even when the kernel need not. */
+    int rc = allow_routes(t, &want->routing);
 
-    if (again && rc == 0 && t->configure_at_ms == 0)
+    if (again && rc == 0 && t->configure_at_ms == 0) {
+        t->netstate = *want;
+        adopt_routes(t, want);
         return;
-    if (!again)
+    }
+    if (!same_lease)
         say_lease(t, want);
     if (rc < 0)
-        err_set(&err, rc, "the enclave cannot be told the tunnel's network: %s", strerror(-rc));
+        err_set(&err, rc, "the enclave cannot be told the tunnel's networks: %s", strerror(-rc));
     else
         rc = netstate_apply(t->env->net, want, t->configured ? &former : NULL, &err);
     t->netstate = *want;
+    adopt_routes(t, want);
     t->configured = true;
     t->configure_at_ms = rc < 0 ? t->env->now_ms + CONFIGURE_AGAIN_MS : 0;
     if (rc < 0)
         tunnel_complain(t, COMPLAINT_NETWORK, "%s", err.msg);
     else
-        tunnel_say(t, LOG_LEVEL_INFO, "TUN interface %s configured (MTU %u)", want->device,
-                   want->mtu);
+        tunnel_say(t, LOG_LEVEL_INFO, "TUN interface %s configured (MTU %u, %zu route%s)",
+                   want->device, want->mtu, want->routing.n_routes,
+                   want->routing.n_routes == 1 ? "" : "s");
 }

@@ -77,6 +77,11 @@ static const struct verb {
      "what the daemon is doing: tunnel, enclave, traffic, dropped packets",
      HELP_ASKING HELP_CLIENT},
     {"users", NULL, NULL, OPTIONS_ASKING, cmd_users, "who may come in, and who is", HELP_ASKING},
+    {"kick", NULL, "NAME[/DEVICE]", OPTION_JSON | OPTION_FILE | OPTION_SOCKET, cmd_kick,
+     "end a user's sessions, or those of one device",
+     "  -j, --json           JSON: how many sessions were ended\n"
+     "  -f, --file FILE      take the control socket from this configuration\n"
+     "  -s, --socket SOCKET  ask the daemon on this control socket\n"},
     {"user", "add", "NAME",
      OPTION_JSON | OPTION_FILE | OPTION_SOCKET | OPTION_SECRET | OPTION_OUTPUT | OPTION_ENDPOINT,
      cmd_user_add, "make a user: prints the server's YAML, writes the client's profile",
@@ -101,7 +106,7 @@ static void usage_all(FILE *out)
         snprintf(words, sizeof(words), "%s%s%s%s%s", verbs[i].first, verbs[i].second ? " " : "",
                  verbs[i].second ? verbs[i].second : "", verbs[i].argument ? " " : "",
                  verbs[i].argument ? verbs[i].argument : "");
-        fprintf(out, "  %-14s %s\n", words, verbs[i].brief);
+        fprintf(out, "  %-18s %s\n", words, verbs[i].brief);
     }
     fputs("\n`vpnctl VERB -h` lists a verb's options; -V prints the release.\n"
           "Exit codes: 0 done, 1 failed, 64 usage, 65 bad configuration, 69 no daemon,"

@@ -33,6 +33,8 @@ size_t field_size(const struct schema_field *f)
     case SCHEMA_DURATION:
     case SCHEMA_ENUM:
         return sizeof(uint32_t);
+    case SCHEMA_DATE:
+        return sizeof(uint64_t);
     case SCHEMA_TEXT:
     case SCHEMA_PATH:
     case SCHEMA_FILE:
@@ -102,6 +104,7 @@ static int text_check(const struct schema_field *f, const char *text, struct err
     case SCHEMA_BOOL:
     case SCHEMA_UINT:
     case SCHEMA_DURATION:
+    case SCHEMA_DATE:
     case SCHEMA_ENUM:
     case SCHEMA_KEY:
     case SCHEMA_DEVICE:
@@ -156,6 +159,8 @@ int field_parse(const struct schema_field *f, const char *text, struct arena *ar
     case SCHEMA_DURATION:
         rc = value_duration(text, f->min, f->max, &number, err);
         break;
+    case SCHEMA_DATE:
+        return value_date(text, out, err);
     case SCHEMA_ENUM:
         rc = enum_parse(f, text, &number, err);
         break;

@@ -197,6 +197,23 @@ bool ip_addr_is_unicast(const struct ip_addr *addr)
     return true;
 }
 
+bool ip_prefix_is_routable(const struct ip_prefix *prefix)
+{
+    static const struct ip_prefix refused[] = {
+        {{4, {127}}, 8},         /* loopback */
+        {{4, {169, 254}}, 16},   /* link-local */
+        {{4, {224}}, 3},         /* multicast, reserved, broadcast */
+        {{6, {[15] = 1}}, 128},  /* loopback */
+        {{6, {0xfe, 0x80}}, 10}, /* link-local */
+        {{6, {0xff}}, 8},        /* multicast */
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+        if (prefix->len >= refused[i].len && ip_prefix_contains(&refused[i], &prefix->addr))
+            return false;
+    return true;
+}
+
 socklen_t ip_endpoint_to_sockaddr(const struct ip_endpoint *ep, struct sockaddr_storage *ss)
 {
     memset(ss, 0, sizeof(*ss));

@@ -78,6 +78,14 @@ bool ip_prefix_overlaps(const struct ip_prefix *a, const struct ip_prefix *b);
  */
 bool ip_addr_is_unicast(const struct ip_addr *addr);
 
+/**
+ * ip_prefix_is_routable() - may a route through the tunnel lead there?
+ *
+ * Refused: what lies wholly inside loopback, link-local, multicast or reserved space.  A larger
+ * network that only covers such a place is fine, as is the default route.
+ */
+bool ip_prefix_is_routable(const struct ip_prefix *prefix);
+
 /** ip_endpoint_to_sockaddr() - Return: the length of what was written to @ss. */
 socklen_t ip_endpoint_to_sockaddr(const struct ip_endpoint *ep, struct sockaddr_storage *ss);
 /** ip_endpoint_from_sockaddr() - Return: 0, or -EAFNOSUPPORT for another family. */

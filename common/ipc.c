@@ -18,6 +18,7 @@ static const struct ipc_spec {
     [IPC_USER_ADD] = {"user-add", sizeof(struct ipc_user_add), IPC_STATE_RESPONDER},
     [IPC_USER_DEL] = {"user-del", sizeof(struct ipc_user_del), IPC_STATE_RESPONDER},
     [IPC_ALLOW] = {"allow", sizeof(struct ipc_allow), IPC_STATE_SEALED},
+    [IPC_ALLOW_CLEAR] = {"allow-clear", sizeof(struct ipc_allow_clear), IPC_STATE_SEALED},
     [IPC_HS_REQUEST] = {"hs-request", sizeof(struct ipc_hs_request), IPC_STATE_RESPONDER},
     [IPC_HS_GRANT] = {"hs-grant", sizeof(struct ipc_hs_grant), IPC_STATE_RESPONDER},
     [IPC_CONNECT] = {"connect", sizeof(struct ipc_connect), IPC_STATE_INITIATOR},
@@ -89,6 +90,8 @@ static bool reserved_zero(const union ipc_msg *msg)
         return msg->allow.zero == 0;
     case IPC_HS_REQUEST:
         return msg->hs_request.proven <= 1;
+    case IPC_ALLOW_CLEAR:
+        return memcmp(msg->allow_clear.zero, "\0\0", 3) == 0;
     case IPC_HS_GRANT:
         return msg->hs_grant.lease.zero == 0;
     case IPC_CONNECT:

@@ -24,15 +24,16 @@
 enum ipc_type {
     IPC_NONE = 0,
     /* caller → enclave */
-    IPC_SETUP,      /* the rings: 2 descriptors per lane (memfd, doorbell) come along */
-    IPC_USER_ADD,   /* responder */
-    IPC_USER_DEL,   /* responder */
-    IPC_ALLOW,      /* one more prefix as inner source: of a user, or of a tunnel's server */
-    IPC_HS_REQUEST, /* responder: a CONNECT_REQ that arrived */
-    IPC_HS_GRANT,   /* responder: the lease, or why there is none */
-    IPC_CONNECT,    /* initiator: start (or restart) a login */
-    IPC_HS_ANSWER,  /* initiator: a CONNECT_RESP that arrived */
-    IPC_PEER_DROP,  /* forget a peer and wipe its sessions */
+    IPC_SETUP,       /* the rings: 2 descriptors per lane (memfd, doorbell) come along */
+    IPC_USER_ADD,    /* responder */
+    IPC_USER_DEL,    /* responder */
+    IPC_ALLOW,       /* one more prefix as inner address: of a user, or of a tunnel */
+    IPC_ALLOW_CLEAR, /* forget the prefixes of one end */
+    IPC_HS_REQUEST,  /* responder: a CONNECT_REQ that arrived */
+    IPC_HS_GRANT,    /* responder: the lease, or why there is none */
+    IPC_CONNECT,     /* initiator: start (or restart) a login */
+    IPC_HS_ANSWER,   /* initiator: a CONNECT_RESP that arrived */
+    IPC_PEER_DROP,   /* forget a peer and wipe its sessions */
     /* enclave → caller */
     IPC_READY,       /* sealed; what the ladder reached */
     IPC_FAILED,      /* could not start: which step, which errno; the enclave exits */
@@ -77,13 +78,28 @@ struct ipc_user_del {
     uint32_t user_id;
 };
 
+/* Which inner address of a packet that arrives a prefix allows. */
+enum ipc_allow_end {
+    IPC_ALLOW_SOURCE,      /* responder: networks behind a user; initiator: accepted routes */
+    IPC_ALLOW_DESTINATION, /* initiator: networks behind this client */
+    IPC_ALLOW_ENDS,
+};
+
 struct ipc_allow {
     struct ipc_hdr hdr;
     uint32_t id; /* user_id at the responder, tunnel at the initiator */
     uint8_t family;
     uint8_t prefix_len;
-    uint16_t zero;
+    uint8_t end; /* enum ipc_allow_end */
+    uint8_t zero;
     uint8_t addr[16];
+};
+
+struct ipc_allow_clear {
+    struct ipc_hdr hdr;
+    uint32_t id;
+    uint8_t end; /* enum ipc_allow_end */
+    uint8_t zero[3];
 };
 
 struct ipc_hs_request {
@@ -226,6 +242,7 @@ union ipc_msg {
     struct ipc_user_add user_add;
     struct ipc_user_del user_del;
     struct ipc_allow allow;
+    struct ipc_allow_clear allow_clear;
     struct ipc_hs_request hs_request;
     struct ipc_hs_grant hs_grant;
     struct ipc_connect connect;

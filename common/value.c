@@ -116,6 +116,54 @@ int value_duration(const char *text, uint32_t min, uint32_t max, uint32_t *out, 
     return err_set(err, -EINVAL, "\"%.64s\" is not a time (write it like 30s, 5m, 1h or 2d)", text);
 }
 
+static uint32_t days_in_month(uint32_t year, uint32_t month)
+{
+    static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+    return days[month - 1] + (month == 2 && leap ? 1U : 0U);
+}
+
+/* Days from 1970-01-01 to the first of January of @year. */
+static uint64_t days_before(uint32_t year)
+{
+    uint64_t y = year - 1;
+
+    return 365 * (uint64_t)(year - 1970) + (y / 4 - 1969 / 4) - (y / 100 - 1969 / 100) +
+           (y / 400 - 1969 / 400);
+}
+
+/* Exactly @len digits, leading zeros included; UINT32_MAX for anything else. */
+static uint32_t digits_fixed(const char *text, size_t len)
+{
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (!is_digit(text[i]))
+            return UINT32_MAX;
+        n = n * 10 + (uint32_t)(text[i] - '0');
+    }
+    return n;
+}
+
+int value_date(const char *text, uint64_t *end, struct err *err)
+{
+    bool shape = strlen(text) == 10 && text[4] == '-' && text[7] == '-';
+    uint32_t year = shape ? digits_fixed(text, 4) : UINT32_MAX;
+    uint32_t month = shape ? digits_fixed(text + 5, 2) : UINT32_MAX;
+    uint32_t day = shape ? digits_fixed(text + 8, 2) : UINT32_MAX;
+    uint64_t days;
+
+    if (year < 1970 || year > 9999 || month < 1 || month > 12 || day < 1 ||
+        day > days_in_month(year, month))
+        return err_set(err, -EINVAL, "\"%.64s\" is not a day (write it like 2027-01-31)", text);
+    days = days_before(year) + day;
+    for (uint32_t m = 1; m < month; m++)
+        days += days_in_month(year, m);
+    *end = days * 86400;
+    return 0;
+}
+
 static bool has_control(const char *text)
 {
     for (; *text; text++) {

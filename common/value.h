@@ -29,6 +29,12 @@ int value_duration(const char *text, uint32_t min, uint32_t max, uint32_t *out, 
 /** value_duration_format() - in the largest unit that fits exactly; @buf has 16 bytes. */
 const char *value_duration_format(uint32_t seconds, char buf[16]);
 
+/**
+ * value_date() - "2027-01-31", a day of the years 1970 to 9999
+ * @end: the first second after that day in UTC, since 1970
+ */
+int value_date(const char *text, uint64_t *end, struct err *err);
+
 /** value_text() - printable text of 1 to @max bytes. */
 int value_text(const char *text, uint32_t max, struct err *err);
 

@@ -139,6 +139,14 @@ static const struct schema_field tunnel_fields[] = {
         SCHEMA_AT(config, client_to_client),
         .preset = "false",
     },
+    {
+        .key = "push-routes",
+        .doc = "Networks that clients reach through the tunnel unless their own file gives routes.",
+        .type = SCHEMA_ROUTE,
+        .shape = SCHEMA_LIST,
+        SCHEMA_AT_N(config, push_routes, n_push_routes),
+        .max_items = CONFIG_PUSH_ROUTES_MAX,
+    },
 };
 static const struct schema_table tunnel_table = {.fields = tunnel_fields,
                                                  .n = ARRAY_SIZE(tunnel_fields)};
@@ -161,6 +169,14 @@ static const struct schema_field user_fields[] = {
         .max_items = LIST_MAX,
     },
     {
+        .key = "networks",
+        .doc = "Networks behind the user: routed to them, and accepted as their source.",
+        .type = SCHEMA_ROUTE,
+        .shape = SCHEMA_LIST,
+        SCHEMA_AT_N(config_user, networks, n_networks),
+        .max_items = LIST_MAX,
+    },
+    {
         .key = "max-devices",
         .doc = "How many devices of this user may be connected at once.",
         .type = SCHEMA_UINT,
@@ -168,6 +184,12 @@ static const struct schema_field user_fields[] = {
         .min = 1,
         .max = 1000,
         .preset = "2",
+    },
+    {
+        .key = "expires",
+        .doc = "The last day, in UTC, on which this user may be logged in, such as 2027-01-31.",
+        .type = SCHEMA_DATE,
+        SCHEMA_AT(config_user, expires_s),
     },
     {
         .key = "enabled",
@@ -343,6 +365,29 @@ const struct config_user *config_user_find(const struct config *config, const ch
     if (config->n_users == 0)
         return NULL;
     return bsearch(name, config->users, config->n_users, sizeof(*config->users), user_name_cmp);
+}
+
+bool config_user_allowed(const struct config_user *user, uint64_t now_s)
+{
+    return user->enabled && (user->expires_s == 0 || now_s < user->expires_s);
+}
+
+bool config_pool_holds(const struct config *config, const struct ip_addr *addr)
+{
+    for (size_t i = 0; i < config->n_pool; i++)
+        if (config->pool[i].first.family == addr->family &&
+            ip_addr_cmp(&config->pool[i].first, addr) <= 0 &&
+            ip_addr_cmp(addr, &config->pool[i].last) <= 0)
+            return true;
+    return false;
+}
+
+bool config_pool_serves(const struct config *config, uint8_t family)
+{
+    for (size_t i = 0; i < config->n_pool; i++)
+        if (config->pool[i].first.family == family)
+            return true;
+    return false;
 }
 
 const struct ip_prefix *config_prefix(const struct config *config, uint8_t family)

@@ -14,16 +14,22 @@
 
 struct arena;
 
-#define CONFIG_PATH       "/etc/vpn/vpn.yaml"
-#define CONFIG_USERS_MAX  65536
-#define CONFIG_LISTEN_MAX 16
+#define CONFIG_PATH            "/etc/vpn/vpn.yaml"
+#define CONFIG_USERS_MAX       65536
+#define CONFIG_LISTEN_MAX      16
+/* Of all users together: the enclave has room for four times as many, see keystore.c. */
+#define CONFIG_NETWORKS_MAX    4096
+#define CONFIG_PUSH_ROUTES_MAX 1024
 
 struct config_user {
     char name[WIRE_USER_MAX + 1];
     uint8_t key[WIRE_KEY_LEN]; /* public */
     struct ip_addr *fixed;     /* in the order of the file */
     size_t n_fixed;
+    struct ip_prefix *networks; /* behind the user, host bits clear; no other user's overlap */
+    size_t n_networks;
     bool enabled;
+    uint64_t expires_s; /* CLOCK_REALTIME from which on there is no login; 0: never */
     uint32_t max_devices;
     const char *file; /* where the user is described */
     uint32_t line;
@@ -55,6 +61,8 @@ struct config {
     size_t n_dns;
     struct ip_addr dns4, dns6; /* the same by family; family 0: none */
     bool client_to_client;
+    struct ip_prefix *push_routes; /* told to clients; in the order of the file */
+    size_t n_push_routes;
 
     struct config_user *users; /* sorted by name */
     size_t n_users;
@@ -89,6 +97,14 @@ void config_free(struct config *config);
 
 /** config_user_find() - by name.  Return: NULL when there is none. */
 const struct config_user *config_user_find(const struct config *config, const char *name);
+
+/** config_user_allowed() - may this user be logged in at this moment? */
+bool config_user_allowed(const struct config_user *user, uint64_t now_s);
+
+/** config_pool_holds() - is @addr in one of the pool's ranges? */
+bool config_pool_holds(const struct config *config, const struct ip_addr *addr);
+/** config_pool_serves() - has the pool a range of this family? */
+bool config_pool_serves(const struct config *config, uint8_t family);
 
 /** config_prefix() - the tunnel's own address and length in one family, or NULL. */
 const struct ip_prefix *config_prefix(const struct config *config, uint8_t family);

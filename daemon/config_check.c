@@ -8,7 +8,7 @@
 
 #include "common/arena.h"
 
-#define PATH_SIZE    160
+#define PATH_SIZE    CHECK_PATH_SIZE
 #define RANGE_STRLEN (2 * IP_ADDR_STRLEN)
 
 /* Where the default pool begins: the first few addresses are for servers and printers. */
@@ -17,15 +17,8 @@
 /* An IPv6 network is far too large for anyone to read its last address out loud. */
 #define POOL_LAST6 0xffff
 
-struct check {
-    struct config *config;
-    const struct doc_node *root;
-    struct problems *problems;
-};
-
-/* The place and path of item @i of a list, as near as the tree knows it. */
-static struct doc_pos item_pos(const struct check *c, const struct doc_node *list, const char *key,
-                               size_t i, size_t n, char path[PATH_SIZE])
+struct doc_pos check_item_pos(const struct check *c, const struct doc_node *list, const char *key,
+                              size_t i, size_t n, char path[CHECK_PATH_SIZE])
 {
     bool exact = list && list->kind == DOC_LIST && list->n == n;
 
@@ -95,7 +88,7 @@ static void check_listen(struct check *c)
 
             if (!ip_endpoint_equal(&config->listen[i], &config->listen[j]))
                 continue;
-            pos = item_pos(c, list, "server.listen", i, config->n_listen, path);
+            pos = check_item_pos(c, list, "server.listen", i, config->n_listen, path);
             problem_add(c->problems, PROBLEM_ERROR, &pos, path,
                         "%s is in the list twice (remove one)",
                         ip_endpoint_format(&config->listen[i], text));
@@ -112,7 +105,8 @@ static void check_address(struct check *c, size_t i, const struct doc_node *list
     unsigned int longest = ip_addr_bits(&prefix->addr) - 2U;
     char path[PATH_SIZE], text[IP_ADDR_STRLEN];
     struct ip_addr reserved;
-    struct doc_pos pos = item_pos(c, list, "tunnel.addresses", i, c->config->n_addresses, path);
+    struct doc_pos pos =
+        check_item_pos(c, list, "tunnel.addresses", i, c->config->n_addresses, path);
 
     ip_addr_format(&prefix->addr, text);
     for (size_t j = 0; j < i; j++) {
@@ -250,7 +244,7 @@ static int check_pool(struct check *c, bool addresses_good)
     if (!list)
         return addresses_good ? pool_default(config) : 0;
     for (size_t i = 0; i < config->n_pool; i++) {
-        struct doc_pos pos = item_pos(c, list, "tunnel.pool", i, config->n_pool, path);
+        struct doc_pos pos = check_item_pos(c, list, "tunnel.pool", i, config->n_pool, path);
         char text[RANGE_STRLEN], other[RANGE_STRLEN];
 
         if (addresses_good)
@@ -277,7 +271,7 @@ static void check_dns(struct check *c)
 
     for (size_t i = 0; i < config->n_dns; i++) {
         struct ip_addr *place = config->dns[i].family == 4 ? &config->dns4 : &config->dns6;
-        struct doc_pos pos = item_pos(c, list, "tunnel.dns", i, config->n_dns, path);
+        struct doc_pos pos = check_item_pos(c, list, "tunnel.dns", i, config->n_dns, path);
         char text[IP_ADDR_STRLEN];
 
         ip_addr_format(&config->dns[i], text);
@@ -293,8 +287,7 @@ static void check_dns(struct check *c)
     }
 }
 
-/* A user whose name was in error has none here, and no place; that error comes first. */
-static bool user_named(const struct config_user *user)
+bool check_user_named(const struct config_user *user)
 {
     return user->name[0] != '\0';
 }
@@ -311,9 +304,8 @@ static const struct doc_entry *user_entry(const struct check *c, const struct co
     return doc_entry_find(doc_get(c->root, "users"), user->name);
 }
 
-/* The place of a user's key, or of one address when @index is given; the user's own at least. */
-static struct doc_pos user_pos(const struct check *c, const struct config_user *user,
-                               const char *key, size_t index, char path[PATH_SIZE])
+struct doc_pos check_user_pos(const struct check *c, const struct config_user *user,
+                              const char *key, size_t index, size_t n, char path[CHECK_PATH_SIZE])
 {
     const struct doc_entry *e = user_entry(c, user);
     const struct doc_node *value = e ? doc_get(e->value, key) : NULL;
@@ -321,7 +313,7 @@ static struct doc_pos user_pos(const struct check *c, const struct config_user *
 
     snprintf(full, sizeof(full), "users.%s.%s", user->name, key);
     if (value && value->kind == DOC_LIST)
-        return item_pos(c, value, full, index, user->n_fixed, path);
+        return check_item_pos(c, value, full, index, n, path);
     snprintf(path, PATH_SIZE, "%s", full);
     return value ? value->pos : e ? e->pos : c->root->pos;
 }
@@ -330,7 +322,7 @@ static void check_fixed_one(struct check *c, const struct fixed *f)
 {
     const struct ip_range range = {*f->addr, *f->addr};
     char path[PATH_SIZE];
-    struct doc_pos pos = user_pos(c, f->user, "address", f->index, path);
+    struct doc_pos pos = check_user_pos(c, f->user, "address", f->index, f->user->n_fixed, path);
 
     check_range(c, &range, &pos, path);
 }
@@ -364,7 +356,7 @@ static int check_fixed(struct check *c, bool addresses_good)
     for (size_t i = 0; i < config->n_users; i++) {
         const struct config_user *user = &config->users[i];
 
-        for (size_t j = 0; user_named(user) && j < user->n_fixed; j++)
+        for (size_t j = 0; check_user_named(user) && j < user->n_fixed; j++)
             all[n++] = (struct fixed){&user->fixed[j], user, j};
     }
 
@@ -378,7 +370,7 @@ static int check_fixed(struct check *c, bool addresses_good)
 
         if (!ip_addr_equal(all[i].addr, all[i - 1].addr))
             continue;
-        pos = user_pos(c, all[i].user, "address", all[i].index, path);
+        pos = check_user_pos(c, all[i].user, "address", all[i].index, all[i].user->n_fixed, path);
         problem_add(c->problems, PROBLEM_ERROR, &pos, path,
                     "%s belongs to user %s already (give each user their own)",
                     ip_addr_format(all[i].addr, text), all[i - 1].user->name);
@@ -415,7 +407,7 @@ static int check_keys(struct check *c)
         const struct config_user *user = &config->users[i];
 
         /* A key that was in error is zeros. */
-        if (user_named(user) && memcmp(user->key, unset, WIRE_KEY_LEN) != 0)
+        if (check_user_named(user) && memcmp(user->key, unset, WIRE_KEY_LEN) != 0)
             by_key[n++] = user;
     }
     if (n)
@@ -426,7 +418,7 @@ static int check_keys(struct check *c)
 
         if (memcmp(by_key[i]->key, by_key[i - 1]->key, WIRE_KEY_LEN) != 0)
             continue;
-        pos = user_pos(c, by_key[i], "key", 0, path);
+        pos = check_user_pos(c, by_key[i], "key", 0, 1, path);
         problem_add(c->problems, PROBLEM_ERROR, &pos, path,
                     "users %s and %s have the same key (make each their own with vpnctl user add)",
                     by_key[i - 1]->name, by_key[i]->name);
@@ -483,5 +475,7 @@ int config_check(struct config *config, const struct doc_node *root, struct prob
         rc = check_fixed(&c, addresses_good);
     if (rc == 0)
         rc = check_keys(&c);
+    if (rc == 0)
+        rc = check_networks(&c, addresses_good);
     return rc;
 }

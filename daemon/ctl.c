@@ -84,10 +84,8 @@ static json_t *json_session(struct server *s, const struct server_session *sessi
     struct path path;
     int64_t silent_ms;
     time_t heard;
-    int i;
 
-    for (i = 0; i < WIRE_DEVICE_ID_LEN; i++)
-        snprintf(device + (size_t)2 * (size_t)i, 3, "%02x", session->lease->device[i]);
+    lease_device_format(session->lease, device);
     if (session->lease->ip4.family)
         json_array_append_new(addresses, json_addr(&session->lease->ip4));
     if (session->lease->ip6.family)
@@ -108,28 +106,74 @@ static json_t *json_session(struct server *s, const struct server_session *sessi
     return out;
 }
 
+static json_t *json_user(struct server *s, const struct config_user *user)
+{
+    uint64_t now_s = s->now.real_us / 1000000;
+    json_t *out =
+        json_pack("{s:s,s:b,s:b,s:[]}", "user", user->name, "enabled", user->enabled, "expired",
+                  user->enabled && !config_user_allowed(user, now_s), "sessions");
+    size_t i;
+
+    if (out && user->expires_s)
+        json_object_set_new(out, "expires", report_time((time_t)user->expires_s));
+    if (out && user->n_networks) {
+        json_t *networks = json_array();
+
+        for (i = 0; i < user->n_networks; i++)
+            json_array_append_new(networks, json_prefix(&user->networks[i]));
+        json_object_set_new(out, "networks", networks);
+    }
+    return out;
+}
+
+/* Where the user is in the list: the list is in the order of the configuration. */
+static size_t user_index(struct server *s, uint32_t id)
+{
+    const struct user *user = users_get(s->users, id);
+
+    return user ? (size_t)(user->conf - s->config->users) : SIZE_MAX;
+}
+
 static json_t *on_users(struct server *s)
 {
     json_t *reply = ctl_reply_ok(), *users = json_array();
     const struct server_session *session = NULL;
     size_t i;
 
-    for (i = 0; i < s->config->n_users; i++) {
-        const struct config_user *user = &s->config->users[i];
-
-        json_array_append_new(users, json_pack("{s:s,s:b,s:[]}", "user", user->name, "enabled",
-                                               user->enabled, "sessions"));
-    }
+    for (i = 0; i < s->config->n_users; i++)
+        json_array_append_new(users, json_user(s, &s->config->users[i]));
     while ((session = sessions_each(s->sessions, (struct server_session *)(uintptr_t)session)) !=
            NULL) {
         json_t *list;
 
         if (session->state != SERVER_SESSION_BOUND)
             continue;
-        list = json_object_get(json_array_get(users, session->lease->user), "sessions");
+        list =
+            json_object_get(json_array_get(users, user_index(s, session->lease->user)), "sessions");
         json_array_append_new(list, json_session(s, session));
     }
     json_object_set_new(reply, "users", users);
+    return reply;
+}
+
+static json_t *on_kick(struct server *s, const json_t *request)
+{
+    const char *name = json_string_value(json_object_get(request, "user"));
+    const char *device = json_string_value(json_object_get(request, "device"));
+    json_t *reply;
+    uint32_t id, n;
+
+    if (!name || (!device && json_object_get(request, "device")))
+        return ctl_reply_error(CTL_CODE_BAD_REQUEST, "kick needs a user");
+    if (users_find(s->users, name, &id) < 0)
+        return ctl_reply_error(CTL_CODE_FAILED, "there is no user \"%.64s\"", name);
+    n = sessions_kick(s, id, device ? device : "");
+    if (n == 0)
+        return ctl_reply_error(CTL_CODE_FAILED, "%s is not connected%s", name,
+                               device ? " with such a device" : "");
+    reply = ctl_reply_ok();
+    if (reply)
+        json_object_set_new(reply, "kicked", json_integer(n));
     return reply;
 }
 
@@ -153,7 +197,6 @@ json_t *server_ctl(void *ctx, const char *cmd, const json_t *request, const stru
 {
     struct server *s = ctx;
 
-    (void)request;
     (void)peer;
     if (strcmp(cmd, "status") == 0)
         return on_status(s);
@@ -161,5 +204,7 @@ json_t *server_ctl(void *ctx, const char *cmd, const json_t *request, const stru
         return on_users(s);
     if (strcmp(cmd, "identity") == 0)
         return on_identity(s);
+    if (strcmp(cmd, "kick") == 0)
+        return on_kick(s, request);
     return ctl_reply_error(CTL_CODE_BAD_REQUEST, "this vpn-server has no command \"%s\"", cmd);
 }

@@ -220,6 +220,19 @@ void logins_done(struct server *s, struct login *login)
     send_waiting(s);
 }
 
+void logins_forget_lease(struct logins *l, uint32_t id, const struct lease *lease)
+{
+    unsigned int i;
+
+    for (i = 0; i < RING; i++) {
+        struct login *login = &l->ring[i];
+
+        if (login->state == LOGIN_TAKEN && login->lease && login->lease->user == id &&
+            (!lease || login->lease == lease))
+            login->lease = NULL;
+    }
+}
+
 void logins_dropped(struct server *s, uint32_t ref, uint32_t reason)
 {
     struct login *login = logins_find(s, ref);

@@ -75,6 +75,12 @@ struct login *logins_auth(struct server *s, uint32_t ref);
 struct login *logins_find(struct server *s, uint32_t ref);
 /** logins_done() - it is answered; the next one gets its place. */
 void logins_done(struct server *s, struct login *login);
+/**
+ * logins_forget_lease() - a reload took leases away from logins under way
+ * @id: of the user
+ * @lease: the lease, NULL for all of the user
+ */
+void logins_forget_lease(struct logins *l, uint32_t id, const struct lease *lease);
 /** logins_dropped() - the enclave dropped it: count, and answer COOKIE where that is what lacks. */
 void logins_dropped(struct server *s, uint32_t ref, uint32_t reason);
 /** logins_tick() - about once a second: new cookie secrets, logins that came to nothing. */

@@ -159,6 +159,7 @@ static int start_spawner(struct server *s, const struct config *config, bool qui
     s->lanes = choose_lanes(config);
     snprintf(lanes_text, sizeof(lanes_text), "%u", s->lanes);
     snprintf(peers_text, sizeof(peers_text), "%u", peers > IPC_MAX_PEERS ? IPC_MAX_PEERS : peers);
+    s->max_users = users;
     snprintf(users_text, sizeof(users_text), "%u", users);
     snprintf(uid_text, sizeof(uid_text), "%u", (unsigned int)enclave.uid);
     snprintf(gid_text, sizeof(gid_text), "%u", (unsigned int)enclave.gid);
@@ -218,9 +219,15 @@ static int exit_status(int rc)
     return rc == -EPERM || rc == -EACCES ? EX_NOPERM : EX_FAILED;
 }
 
-/* From the checked configuration to the end.  Return: the exit status. */
-static int run(struct server *s, const struct options *o, struct config *config)
+/*
+ * From the checked configuration to the end.  A reload replaces it: s->config is what is to be
+ * freed.
+ *
+ * Return: the exit status.
+ */
+static int run(struct server *s, const struct options *o)
 {
+    const struct config *config = s->config;
     gid_t control_gid = (gid_t)-1;
     bool pidfile_made = false;
     int control_fd = -1;
@@ -242,9 +249,11 @@ static int run(struct server *s, const struct options *o, struct config *config)
     }
     /* A terminal or log pipe that goes away must not end the service. */
     signal(SIGPIPE, SIG_IGN);
+    s->config_path = o->config;
+    s->verbose = o->verbose;
     rc = prepare(s, config, o, &control_fd, &control_gid, &pidfile_made, &err);
     if (rc == 0)
-        rc = server_start(s, config, control_fd, control_gid, &err);
+        rc = server_start(s, s->config, control_fd, control_gid, &err);
     if (rc < 0) {
         log_error("%s", err.msg);
         /* In the background the terminal still listens until we are ready. */
@@ -254,15 +263,14 @@ static int run(struct server *s, const struct options *o, struct config *config)
     } else {
         rc = server_run(s);
         if (rc != 0 && !s->ready_once && o->background)
-            fprintf(stderr, "vpn-server: not started; the reason is in %s\n", config->log_file);
+            fprintf(stderr, "vpn-server: not started; the reason is in %s\n", s->config->log_file);
     }
-    s->config = config;
     server_stop(s);
     /* Only what is ours: another daemon may have been in the way of this start. */
     if (pidfile_made)
         unlink(o->pidfile);
     if (control_fd >= 0)
-        unlink(config->control_socket);
+        unlink(s->config->control_socket);
     log_info("ended");
     log_close();
     return rc;
@@ -286,7 +294,9 @@ int main(int argc, char **argv)
                config->n_users == 1 ? "" : "s");
         rc = EX_OK;
     } else {
-        rc = run(&server, &options, config);
+        server.config = config;
+        rc = run(&server, &options);
+        config = server.config;
     }
     config_free(config);
     return rc;

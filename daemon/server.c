@@ -6,7 +6,6 @@
 #include "daemon/server.h"
 
 #include <errno.h>
-#include <linux/if_tun.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -16,14 +15,14 @@
 #include "common/log.h"
 #include "common/process.h"
 #include "daemon/datapath/report.h"
+#include "daemon/device.h"
+#include "daemon/enrol.h"
+#include "daemon/networks.h"
+#include "daemon/reload.h"
 #include "enclave/spawner.h"
-#include "netlink/addr.h"
 #include "netlink/conn.h"
-#include "netlink/link.h"
-#include "netlink/tun.h"
 
-#define DEVICE_ALIAS "vpn-server"
-#define TICK_MS      1000
+#define TICK_MS 1000
 
 enum source {
     SOURCE_SIGNAL,
@@ -31,132 +30,6 @@ enum source {
     SOURCE_DATAPATH,
     SOURCE_CONTROL,
 };
-
-/* ---- the TUN device
- * ------------------------------------------------------------------------------ */
-
-/* A device of that name may be a leftover of ours, or somebody else's. */
-static int check_device(struct server *s, struct err *err)
-{
-    struct net_link link;
-    int rc = net_link_get(s->net, s->config->device, &link, err);
-
-    if (rc == -ENODEV)
-        return 0;
-    if (rc < 0)
-        return rc;
-    if (strcmp(link.kind, "tun") != 0 || strcmp(link.alias, DEVICE_ALIAS) != 0)
-        return err_set(err, -EEXIST,
-                       "%s: a device of this name exists and is not ours (choose another with "
-                       "tunnel.device)",
-                       s->config->device);
-    if (link.carrier)
-        return err_set(err, -EBUSY, "%s: another vpn-server is using it", s->config->device);
-    return 0;
-}
-
-static int open_queues(struct server *s, struct err *err)
-{
-    const struct tun_options options = {.multi_queue = true, .persist = true};
-    int port = datapath_add_port(&s->dp, true);
-    uint32_t i;
-
-    if (port < 0)
-        return port;
-    for (i = 0; i < s->lanes; i++) {
-        int fd = spawner_open_tun(&s->spawner, err);
-        int rc;
-
-        if (fd < 0)
-            return fd;
-        rc = tun_attach(fd, s->config->device, &options, err);
-        if (rc < 0) {
-            close(fd);
-            return rc;
-        }
-        s->device_made = true;
-        s->dp.ports[port].queue[i] = fd;
-    }
-    return 0;
-}
-
-struct stray {
-    const struct config *config;
-    struct net_addr addrs[64];
-    size_t n;
-};
-
-/* On our own device every address that the file does not name is a leftover. */
-static int note_stray(const struct net_addr *addr, void *ctx)
-{
-    struct stray *stray = ctx;
-    const struct ip_prefix *own = config_prefix(stray->config, addr->prefix.addr.family);
-
-    if (own && own->len == addr->prefix.len && ip_addr_equal(&own->addr, &addr->prefix.addr))
-        return 0;
-    if (stray->n < ARRAY_SIZE(stray->addrs))
-        stray->addrs[stray->n++] = *addr;
-    return 0;
-}
-
-static int set_addresses(struct server *s, struct err *err)
-{
-    struct stray stray = {.config = s->config};
-    size_t i;
-    int rc = net_addr_dump(s->net, 0, s->ifindex, note_stray, &stray, err);
-
-    for (i = 0; rc == 0 && i < stray.n; i++)
-        rc = net_addr_del(s->net, &stray.addrs[i], err);
-    for (i = 0; rc == 0 && i < s->config->n_addresses; i++) {
-        struct net_addr addr = {
-            .ifindex = s->ifindex,
-            .prefix = s->config->addresses[i],
-            .protocol = NET_PROTO_SERVER,
-        };
-        char text[IP_PREFIX_STRLEN];
-
-        rc = net_addr_put(s->net, &addr, err);
-        if (rc == 0)
-            log_info("TUN address configured: %s", ip_prefix_format(&addr.prefix, text));
-    }
-    return rc;
-}
-
-static int open_device(struct server *s, struct err *err)
-{
-    struct net_link have = {0}, want = {.mtu = s->config->mtu, .up = true, .ip6ll = NET_IP6LL_NONE};
-    int rc = check_device(s, err);
-
-    if (rc == 0)
-        rc = open_queues(s, err);
-    if (rc == 0)
-        rc = net_link_get(s->net, s->config->device, &have, err);
-    if (rc < 0)
-        return rc;
-    s->ifindex = have.ifindex;
-    strcpy(want.name, s->config->device);
-    strcpy(want.alias, DEVICE_ALIAS);
-    rc = net_link_set(s->net, s->ifindex, &want, net_link_diff(&want, &have), err);
-    if (rc < 0)
-        return rc;
-    log_info("TUN interface %s created (MTU %u, %u queue%s)", s->config->device, s->config->mtu,
-             s->lanes, s->lanes == 1 ? "" : "s");
-    return set_addresses(s, err);
-}
-
-static void close_device(struct server *s)
-{
-    struct err err;
-    uint32_t i;
-
-    /* The device goes with its last queue, also when it never came to be configured. */
-    for (i = 0; s->device_made && i < s->lanes; i++)
-        if (s->dp.ports[0].queue[i] >= 0)
-            (void)tun_set_persist(s->dp.ports[0].queue[i], false, &err);
-    if (s->device_made && s->ifindex && s->net && net_link_del(s->net, s->ifindex, &err) < 0)
-        log_warning("%s: not removed: %s", s->config->device, err.msg);
-    s->device_made = false;
-}
 
 /* ---- UDP
  * -------------------------------------------------------------------------------------------- */
@@ -207,28 +80,6 @@ static int open_sockets(struct server *s, struct err *err)
 /* ---- the enclave
  * ------------------------------------------------------------------------------------- */
 
-static void send_users(struct server *s)
-{
-    union ipc_msg msg;
-    size_t i;
-
-    for (i = 0; i < s->config->n_users; i++) {
-        const struct config_user *user = &s->config->users[i];
-        int rc;
-
-        ipc_fill(&msg, IPC_USER_ADD);
-        msg.user_add.user_id = (uint32_t)i;
-        memcpy(msg.user_add.user, user->name, strlen(user->name));
-        memcpy(msg.user_add.key, user->key, sizeof(user->key));
-        rc = link_send_all(s->link, &msg);
-        if (rc < 0) {
-            log_error("the enclave does not take the users: %s", strerror(-rc));
-            (void)spawner_kill(&s->spawner);
-            return;
-        }
-    }
-}
-
 static void on_ready(void *ctx, const struct ipc_ready *ready)
 {
     struct server *s = ctx;
@@ -240,7 +91,7 @@ static void on_ready(void *ctx, const struct ipc_ready *ready)
     log_info("enclave process started (PID %d), engine %s, identity %s", (int)link_pid(s->link),
              ready->engine, key);
     mac_keys_init(&s->dp.mac, ready->public_key);
-    send_users(s);
+    enrol_all(s);
     if (datapath_start(&s->dp, s->link, &err) < 0) {
         log_error("%s", err.msg);
         if (!s->ready_once)
@@ -331,6 +182,9 @@ static void on_datapath(struct server *s)
         case DP_EVENT_DISCONNECT:
             sessions_disconnect(s, event.peer, event.data[0]);
             break;
+        case DP_EVENT_CONTROL:
+            sessions_control(s, event.peer, event.data, event.length);
+            break;
         case DP_EVENT_DEVICE:
             log_error("%s: the device was deleted by somebody: no traffic passes until vpn-server "
                       "is restarted",
@@ -361,6 +215,9 @@ static void on_signal(struct server *s)
 
     while ((sig = loop_signal(&s->loop)) != 0) {
         switch (sig) {
+        case SIGHUP:
+            reload(s);
+            break;
         case SIGUSR1:
             if (log_reopen(&err) < 0)
                 log_warning("%s", err.msg);
@@ -412,6 +269,7 @@ int server_run(struct server *s)
             tick_ms = s->now.mono_ms + TICK_MS;
             sessions_tick(s);
             logins_tick(s);
+            enrol_tick(s);
         }
     }
     return s->exit_status;
@@ -422,7 +280,7 @@ int server_run(struct server *s)
 
 static int open_loop(struct server *s, int control_fd, gid_t control_gid, struct err *err)
 {
-    static const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
     int rc = loop_init(&s->loop);
 
     if (rc == 0)
@@ -467,22 +325,26 @@ int server_start(struct server *s, struct config *config, int control_fd, gid_t 
     rc = open_loop(s, control_fd, control_gid, err);
     if (rc < 0)
         return rc;
+    s->users = users_new(config, s->max_users);
     s->leases = leases_new(config);
     s->sessions = sessions_new();
     s->logins = logins_new(s->now.mono_ms);
-    if (!s->leases || !s->sessions || !s->logins)
+    if (!s->users || !s->leases || !s->sessions || !s->logins)
         return err_set(err, -ENOMEM, "out of memory");
     /* Both families of every client, and room for takeovers. */
-    rc = datapath_init(&s->dp, DP_SERVER, s->lanes, 4 * config->max_clients + 64);
+    rc = datapath_init(&s->dp, DP_SERVER, s->lanes, 4 * config->max_clients + 64,
+                       CONFIG_NETWORKS_MAX);
     if (rc < 0)
         return err_set(err, rc, "the data path cannot be set up: %s", strerror(-rc));
-    s->dp.client_to_client = config->client_to_client;
+    atomic_store_explicit(&s->dp.client_to_client, config->client_to_client, memory_order_relaxed);
     rc = loop_add(&s->loop, datapath_event_fd(&s->dp), SOURCE_DATAPATH);
     if (rc < 0)
         return err_set(err, rc, "epoll: %s", strerror(-rc));
     rc = net_conn_open(&s->net, err);
     if (rc == 0)
-        rc = open_device(s, err);
+        rc = device_open(s, err);
+    if (rc == 0)
+        networks_clean(s);
     if (rc == 0)
         rc = open_sockets(s, err);
     if (rc == 0)
@@ -496,7 +358,7 @@ void server_stop(struct server *s)
     if (s->dp.running && s->sessions)
         sessions_goodbye(s);
     datapath_stop(&s->dp, true);
-    close_device(s);
+    device_close(s);
     link_free(s->link);
     if (s->dp.lanes)
         datapath_clear(&s->dp);
@@ -506,5 +368,6 @@ void server_stop(struct server *s)
     logins_free(s->logins);
     sessions_free(s->sessions);
     leases_free(s->leases);
+    users_free(s->users);
     loop_clear(&s->loop);
 }

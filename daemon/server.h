@@ -12,13 +12,16 @@
 #include "daemon/lease.h"
 #include "daemon/login.h"
 #include "daemon/session.h"
+#include "daemon/users.h"
 #include "enclave/link.h"
 #include "enclave/spawner.h"
 
 struct net_conn;
 
 struct server {
-    struct config *config;
+    struct config *config;   /* in force; replaced by reload() */
+    const char *config_path; /* where it came from */
+    bool verbose;            /* -v: whatever the configuration says */
     struct clock now;
     uint64_t started_us; /* CLOCK_REALTIME */
     struct loop loop;
@@ -30,6 +33,8 @@ struct server {
     uint32_t lanes;
     uint32_t ifindex;
     bool device_made;
+    uint32_t max_users; /* what the enclave has room for */
+    struct users *users;
     struct leases *leases;
     struct sessions *sessions;
     uint64_t probe_ms; /* when the next path-MTU probe is due */
@@ -41,7 +46,7 @@ struct server {
 
 /**
  * server_start() - everything up to the loop
- * @config: borrowed; must stay until server_stop() has returned
+ * @config: the server's from here on: a reload replaces it, the caller frees s->config at the end
  * @control_fd: listening control socket, -1 for none; given away
  *
  * The spawner runs already, privileges are dropped already (daemon/main.c).

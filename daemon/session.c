@@ -17,10 +17,9 @@
 #include "common/log.h"
 #include "daemon/admission.h"
 #include "daemon/datapath/probe.h"
+#include "daemon/networks.h"
 #include "daemon/server.h"
 
-#define DEAD_MS          200000 /* keys end at 180 s: a client silent for longer is gone */
-#define ENDING_MS        500    /* a lane has sealed and sent a good-bye long before this */
 #define STALE_PER_SECOND 100
 #define STALE_SOURCES    256 /* a source hashes to one of these; one STALE per second each */
 
@@ -77,10 +76,9 @@ uint32_t sessions_bound(const struct sessions *s)
     return s->bound;
 }
 
-static const struct config_user *session_user(const struct server *s,
-                                              const struct server_session *session)
+const char *session_name(const struct server *s, const struct server_session *session)
 {
-    return &s->config->users[session->lease->user];
+    return users_name(s->users, session->lease->user);
 }
 
 /* ---- ending a session --------------------------------------------------------------------------
@@ -92,7 +90,7 @@ static void unroute(struct server *s, const struct server_session *session)
     int i;
 
     for (i = 0; i < 2; i++)
-        if (addrs[i]->family && lookup_find(s->dp.lookup, addrs[i]) == session->peer)
+        if (addrs[i]->family && lookup_own(s->dp.lookup, addrs[i]) == session->peer)
             (void)lookup_remove(s->dp.lookup, addrs[i]);
 }
 
@@ -101,6 +99,7 @@ static void session_withdraw(struct server *s, struct server_session *session)
 {
     if (session->state == SERVER_SESSION_BOUND) {
         unroute(s, session);
+        networks_down(s, session->lease->user, session->peer);
         s->sessions->bound--;
     }
     /* A lease that its device took along into a newer session is that one's. */
@@ -116,13 +115,18 @@ static void session_forget(struct server *s, struct server_session *session)
     memset(session, 0, sizeof(*session));
 }
 
-static void session_end(struct server *s, struct server_session *session)
+static void drop_peer(struct server *s, uint32_t peer)
 {
     union ipc_msg msg;
 
     ipc_fill(&msg, IPC_PEER_DROP);
-    msg.peer_drop.peer = session->peer;
+    msg.peer_drop.peer = peer;
     (void)link_send(s->link, &msg);
+}
+
+void session_end(struct server *s, struct server_session *session)
+{
+    drop_peer(s, session->peer);
     session_forget(s, session);
 }
 
@@ -134,11 +138,16 @@ static void session_tell(struct server *s, const struct server_session *session,
 }
 
 /*
- * End it and let the client know why.  The message must still be sealed and sent by the lane, so
- * the keys go a moment later (check_session()).
+ * The message must still be sealed and sent by the lane, so the keys go a moment later
+ * (check_session()).
  */
-static void session_close(struct server *s, struct server_session *session, uint8_t reason)
+void session_close(struct server *s, struct server_session *session, uint8_t reason)
 {
+    if (session->state != SERVER_SESSION_BOUND) {
+        /* Nobody has confirmed it: there is no one to tell. */
+        session_end(s, session);
+        return;
+    }
     session_tell(s, session, reason);
     session_withdraw(s, session);
     session->state = SERVER_SESSION_ENDING;
@@ -209,6 +218,7 @@ void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
     struct ip_addr want = {0};
     struct lease *lease = NULL;
     enum wire_status status;
+    const struct user *user;
     union ipc_msg msg;
 
     if (!login)
@@ -216,8 +226,14 @@ void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
     memcpy(want.bytes, auth->want_ip4, 4);
     if (memcmp(auth->want_ip4, "\0\0\0\0", 4) != 0)
         want.family = 4;
-    status =
-        leases_reserve(s->leases, auth->user_id, auth->device_id, &want, s->now.mono_ms, &lease);
+    user = users_get(s->users, auth->user_id);
+    if (!user)
+        status = WIRE_STATUS_DENIED; /* removed while this was under way */
+    else if (!config_user_allowed(user->conf, s->now.real_us / 1000000))
+        status = WIRE_STATUS_DISABLED;
+    else
+        status = leases_reserve(s->leases, auth->user_id, user->conf, auth->device_id, &want,
+                                s->now.mono_ms, &lease);
     ipc_fill(&msg, IPC_HS_GRANT);
     msg.hs_grant.handle = auth->handle;
     msg.hs_grant.status = status;
@@ -225,11 +241,11 @@ void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
         login->lease = lease;
         login->mtu = common_mtu(s, auth->mtu);
         lease_fill(s, lease, login->mtu, &msg.hs_grant.lease);
-    } else if (auth->user_id < s->config->n_users) {
+    } else {
         static struct log_limit limit = LOG_LIMIT_INIT(10000, 5);
 
         log_limited(&limit, s->now.mono_ms, LOG_LEVEL_WARNING, "%s: login refused: %s",
-                    s->config->users[auth->user_id].name, wire_status_name(status));
+                    users_name(s->users, auth->user_id), wire_status_name(status));
     }
     if (link_send(s->link, &msg) < 0)
         count(s, HS_COUNT_OVERLOAD);
@@ -275,9 +291,14 @@ void sessions_response(struct server *s, const struct ipc_hs_response *response)
 
     if (!login)
         return;
-    if (response->peer && login->lease)
-        note_session(s, response->peer, login);
-    (void)datapath_send(&s->dp, response->msg, sizeof(response->msg), &login->path);
+    if (response->peer && !login->lease) {
+        /* Its addresses were taken away by a reload: as if the answer were lost on its way. */
+        drop_peer(s, response->peer);
+    } else {
+        if (response->peer)
+            note_session(s, response->peer, login);
+        (void)datapath_send(&s->dp, response->msg, sizeof(response->msg), &login->path);
+    }
     logins_done(s, login);
 }
 
@@ -299,14 +320,14 @@ static void route_address(struct server *s, const struct ip_addr *addr,
 
     if (!addr->family)
         return;
-    holder = lookup_find(s->dp.lookup, addr);
+    holder = lookup_own(s->dp.lookup, addr);
     if (holder && holder != peer) {
         struct server_session *old = session_get(s->sessions, holder);
 
         if (old && old->state == SERVER_SESSION_BOUND && same_device(old, session)) {
             session_end(s, old); /* it came back under a new session of the enclave */
         } else if (old && old->state == SERVER_SESSION_BOUND) {
-            log_info("%s: replaced by another device", session_user(s, old)->name);
+            log_info("%s: replaced by another device", session_name(s, old));
             session_close(s, old, WIRE_DISCONNECT_REPLACED);
         } else {
             (void)lookup_remove(s->dp.lookup, addr);
@@ -331,13 +352,14 @@ void sessions_promoted(struct server *s, uint32_t peer)
         return;
     route_address(s, &session->lease->ip4, session);
     route_address(s, &session->lease->ip6, session);
+    networks_up(s, session->lease->user, peer);
     leases_bind(s->leases, session->lease);
     session->state = SERVER_SESSION_BOUND;
     session->since_us = s->now.real_us;
     s->sessions->bound++;
     sessions_measure(s, peer, true);
     path = peer_path(dp);
-    log_info("%s: connected from %s, address %s%s%s", session_user(s, session)->name,
+    log_info("%s: connected from %s, address %s%s%s", session_name(s, session),
              ip_endpoint_format(&path.remote, from),
              session->lease->ip4.family ? ip_addr_format(&session->lease->ip4, a4) : "",
              session->lease->ip4.family && session->lease->ip6.family ? ", " : "",
@@ -350,7 +372,7 @@ void sessions_disconnect(struct server *s, uint32_t peer, uint8_t reason)
 
     if (!session || session->state == SERVER_SESSION_ENDING)
         return;
-    log_info("%s: disconnected (reason %u)", session_user(s, session)->name, reason);
+    log_info("%s: disconnected (reason %u)", session_name(s, session), reason);
     session_end(s, session);
 }
 
@@ -389,48 +411,4 @@ void sessions_unknown(struct server *s, const struct dp_event *event)
     }
     stale_build(&s->dp.mac, event->data, s->now.stamp_ms, stale);
     (void)datapath_send(&s->dp, stale, sizeof(stale), &event->from);
-}
-
-/* ---- time
- * ------------------------------------------------------------------------------------------ */
-
-static void check_session(struct server *s, struct server_session *session)
-{
-    struct dp_peer *peer = peers_get(&s->dp.peers, session->peer);
-    uint64_t now = s->now.mono_ms;
-    uint64_t heard, data;
-
-    if (session->state == SERVER_SESSION_RESERVED) {
-        if (now - session->changed_ms >= LEASE_RESERVED_MS)
-            session_end(s, session);
-        return;
-    }
-    if (session->state == SERVER_SESSION_ENDING) {
-        if (now - session->changed_ms >= ENDING_MS)
-            session_end(s, session);
-        return;
-    }
-    if (!peer)
-        return;
-    probe_path(&s->dp, session->peer);
-    heard = atomic_load_explicit(&peer->last_rx_ms, memory_order_relaxed);
-    data = atomic_load_explicit(&peer->last_rx_data_ms, memory_order_relaxed);
-    if (now > heard && now - heard >= DEAD_MS) {
-        log_info("%s: silent for %u s, session ended", session_user(s, session)->name,
-                 DEAD_MS / 1000);
-        session_end(s, session);
-    } else if (now > data && now - data >= (uint64_t)s->config->session_timeout_s * 1000) {
-        log_info("%s: no traffic for %u s, session ended", session_user(s, session)->name,
-                 s->config->session_timeout_s);
-        session_close(s, session, WIRE_DISCONNECT_UNSPECIFIED);
-    }
-}
-
-void sessions_tick(struct server *s)
-{
-    struct server_session *session = NULL;
-
-    while ((session = sessions_each(s->sessions, session)) != NULL)
-        check_session(s, session);
-    leases_expire(s->leases, s->now.mono_ms);
 }

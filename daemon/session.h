@@ -46,6 +46,29 @@ void sessions_response(struct server *s, const struct ipc_hs_response *response)
 void sessions_promoted(struct server *s, uint32_t peer);
 /** sessions_disconnect() - the client says good-bye. */
 void sessions_disconnect(struct server *s, uint32_t peer, uint8_t reason);
+/** sessions_control() - a client's control record; the enclave has checked it. */
+void sessions_control(struct server *s, uint32_t peer, const uint8_t *record, size_t len);
+/** sessions_close_user() - the user is no longer ours: end all its sessions and tell why. */
+void sessions_close_user(struct server *s, uint32_t id, const char *why);
+/**
+ * sessions_kick() - the operator ends a user's sessions; its devices wait for theirs
+ * @device: the beginning of a device id in hexadecimal, "" for all devices
+ *
+ * Return: how many there were.
+ */
+uint32_t sessions_kick(struct server *s, uint32_t id, const char *device);
+/**
+ * sessions_readdress() - end the sessions whose addresses do not fit the configuration any more
+ * @id: the user
+ * @strict: as leases_fit(); its description has changed
+ *
+ * Their clients reconnect at once and get others.
+ */
+void sessions_readdress(struct server *s, uint32_t id, bool strict);
+/** sessions_readdress_all() - the same for addresses that have become another user's fixed ones. */
+void sessions_readdress_all(struct server *s);
+/** sessions_push() - tell every client the first page of the routes: they have changed. */
+void sessions_push(struct server *s);
 /** sessions_tick() - time-outs. */
 void sessions_tick(struct server *s);
 /** sessions_clear() - forget all of them (the enclave that knew them is gone). */
@@ -68,5 +91,14 @@ struct server_session *session_get(struct sessions *s, uint32_t peer);
 struct server_session *sessions_each(struct sessions *s, struct server_session *after);
 /** sessions_bound() - number of confirmed sessions. */
 uint32_t sessions_bound(const struct sessions *s);
+
+/* ---- between session.c and session_change.c ---- */
+
+/** session_name() - its user's; not for one that is ENDING. */
+const char *session_name(const struct server *s, const struct server_session *session);
+/** session_end() - forget it here and in the enclave. */
+void session_end(struct server *s, struct server_session *session);
+/** session_close() - end it and let the client know why; one that nobody confirmed just ends. */
+void session_close(struct server *s, struct server_session *session, uint8_t reason);
 
 #endif

@@ -95,7 +95,8 @@ static int on_user_add(struct dispatch *d, const union ipc_msg *msg)
 static int on_user_del(struct dispatch *d, const union ipc_msg *msg)
 {
     keystore_peers_remove_id(d->ks, msg->user_del.user_id);
-    keystore_allow_clear(d->ks, msg->user_del.user_id);
+    if (keystore_allow_clear(d->ks, msg->user_del.user_id, IPC_ALLOW_SOURCE) < 0)
+        return -EPROTO;
     return hs_responder_user_del(d->responder, msg->user_del.user_id) == -ENOENT ? -EPROTO : 0;
 }
 
@@ -106,8 +107,17 @@ static int on_allow(struct dispatch *d, const union ipc_msg *msg)
     prefix.addr.family = msg->allow.family;
     if (prefix.addr.family != 4 && prefix.addr.family != 6)
         return -EPROTO;
+    /* What lies behind this end is the client's to say; a server has its own kernel for that. */
+    if (d->responder && msg->allow.end != IPC_ALLOW_SOURCE)
+        return -EPROTO;
     memcpy(prefix.addr.bytes, msg->allow.addr, ip_addr_bytes(&prefix.addr));
-    return keystore_allow_add(d->ks, msg->allow.id, &prefix);
+    return keystore_allow_add(d->ks, msg->allow.id, (enum ipc_allow_end)msg->allow.end, &prefix);
+}
+
+static int on_allow_clear(struct dispatch *d, const union ipc_msg *msg)
+{
+    return keystore_allow_clear(d->ks, msg->allow_clear.id,
+                                (enum ipc_allow_end)msg->allow_clear.end);
 }
 
 static int on_peer_drop(struct dispatch *d, const union ipc_msg *msg)
@@ -348,9 +358,11 @@ static int on_hs_answer(struct dispatch *d, const union ipc_msg *msg)
 /* ---- the table ----------------------------------------------------------------------------- */
 
 static int (*const handlers[])(struct dispatch *d, const union ipc_msg *msg) = {
-    [IPC_USER_ADD] = on_user_add,     [IPC_USER_DEL] = on_user_del,   [IPC_ALLOW] = on_allow,
-    [IPC_HS_REQUEST] = on_hs_request, [IPC_HS_GRANT] = on_hs_grant,   [IPC_CONNECT] = on_connect,
-    [IPC_HS_ANSWER] = on_hs_answer,   [IPC_PEER_DROP] = on_peer_drop,
+    [IPC_USER_ADD] = on_user_add,     [IPC_USER_DEL] = on_user_del,
+    [IPC_ALLOW] = on_allow,           [IPC_ALLOW_CLEAR] = on_allow_clear,
+    [IPC_HS_REQUEST] = on_hs_request, [IPC_HS_GRANT] = on_hs_grant,
+    [IPC_CONNECT] = on_connect,       [IPC_HS_ANSWER] = on_hs_answer,
+    [IPC_PEER_DROP] = on_peer_drop,
 };
 static_assert(ARRAY_SIZE(handlers) == IPC_PEER_DROP + 1, "a new request needs its handler here");
 

@@ -49,10 +49,10 @@ enum hs_drop {
     HS_DROP_PEER_LIMIT,  /* more than 4 initiations per second by one peer */
     HS_DROP_BUSY,        /* the global bucket is spent */
     HS_DROP_EXPIRED,     /* the handle's second was over when the grant came */
-    HS_DROP_NO_COOKIE,   /* CHALLENGE beyond its limit, and the address is not proven: send COOKIE */
-    HS_DROP_CHALLENGE,   /* the limit for proven addresses is spent as well */
-    HS_DROP_ACCEPTED,    /* 32 accepted ephemeral keys of this user are remembered */
-    HS_DROP_NO_HANDLE,   /* 64 logins wait for their grants */
+    HS_DROP_NO_COOKIE, /* CHALLENGE beyond its limit, and the address is not proven: send COOKIE */
+    HS_DROP_CHALLENGE, /* the limit for proven addresses is spent as well */
+    HS_DROP_ACCEPTED,  /* 32 accepted ephemeral keys of this user are remembered */
+    HS_DROP_NO_HANDLE, /* 64 logins wait for their grants */
     HS_DROP_NUM,
 };
 

@@ -20,7 +20,7 @@ struct keystore {
     _Atomic uint32_t *by_index;
     uint32_t *by_device;
     struct allow *allow;
-    _Atomic uint32_t *allow_head; /* per id */
+    _Atomic uint32_t *allow_head[IPC_ALLOW_ENDS]; /* per id */
     uint32_t fresh_allow, free_allow, retired_allow;
     struct epoch_snapshot allow_retired; /* of the youngest retired entry */
     uint32_t free_sessions, retired_sessions, free_peers, retired_peers;
@@ -55,7 +55,8 @@ size_t keystore_size(uint32_t max_peers, uint32_t max_ids)
            align64(count_sessions(max_peers) * sizeof(struct session)) +
            align64((max_peers + 1) * sizeof(struct peer)) +
            2 * align64(buckets * sizeof(uint32_t)) +
-           align64((MAX_ALLOW + 1) * sizeof(struct allow)) + align64(max_ids * sizeof(uint32_t));
+           align64((MAX_ALLOW + 1) * sizeof(struct allow)) +
+           IPC_ALLOW_ENDS * align64(max_ids * sizeof(uint32_t));
 }
 
 static void *carve(uint8_t **at, size_t size)
@@ -70,7 +71,7 @@ struct keystore *keystore_new(void *mem, uint32_t lanes, uint32_t max_peers, uin
 {
     uint8_t *at = mem;
     struct keystore *ks = carve(&at, sizeof(*ks));
-    uint32_t buckets = count_buckets(max_peers);
+    uint32_t buckets = count_buckets(max_peers), i;
 
     ks->lanes = lanes;
     ks->epoch.readers = lanes;
@@ -84,7 +85,8 @@ struct keystore *keystore_new(void *mem, uint32_t lanes, uint32_t max_peers, uin
     ks->by_index = carve(&at, buckets * sizeof(uint32_t));
     ks->by_device = carve(&at, buckets * sizeof(uint32_t));
     ks->allow = carve(&at, (MAX_ALLOW + 1) * sizeof(struct allow));
-    ks->allow_head = carve(&at, max_ids * sizeof(uint32_t));
+    for (i = 0; i < IPC_ALLOW_ENDS; i++)
+        ks->allow_head[i] = carve(&at, max_ids * sizeof(uint32_t));
     randombytes_buf(ks->device_hash_key, sizeof(ks->device_hash_key));
     ks->fresh_session = 1;
     ks->fresh_peer = 1;
@@ -403,51 +405,11 @@ void keystore_peers_remove_id(struct keystore *ks, uint32_t id)
     pthread_mutex_unlock(&ks->lock);
 }
 
-/* ---- allowed inner sources ------------------------------------------------------------------ */
+/* ---- allowed inner addresses ---------------------------------------------------------------- */
 
 bool keystore_has_id(const struct keystore *ks, uint32_t id)
 {
     return id < ks->max_ids;
-}
-
-int keystore_allow_add(struct keystore *ks, uint32_t id, const struct ip_prefix *prefix)
-{
-    struct allow *a;
-    uint32_t n;
-
-    if (!keystore_has_id(ks, id) || !prefix->addr.family ||
-        prefix->len > ip_addr_bits(&prefix->addr))
-        return -EINVAL;
-    if (ks->free_allow) {
-        n = ks->free_allow;
-        ks->free_allow = ks->allow[n].list_next;
-    } else if (ks->fresh_allow <= MAX_ALLOW) {
-        n = ks->fresh_allow++;
-    } else {
-        return -ENOSPC;
-    }
-    a = &ks->allow[n];
-    a->prefix = *prefix;
-    atomic_store_explicit(&a->next, atomic_load_explicit(&ks->allow_head[id], memory_order_relaxed),
-                          memory_order_relaxed);
-    atomic_store_explicit(&ks->allow_head[id], n, memory_order_release);
-    return 0;
-}
-
-void keystore_allow_clear(struct keystore *ks, uint32_t id)
-{
-    uint32_t first, n;
-
-    if (!keystore_has_id(ks, id))
-        return;
-    first = atomic_exchange_explicit(&ks->allow_head[id], 0, memory_order_acq_rel);
-    if (!first)
-        return;
-    for (n = first; n; n = atomic_load_explicit(&ks->allow[n].next, memory_order_relaxed)) {
-        ks->allow[n].list_next = ks->retired_allow;
-        ks->retired_allow = n;
-    }
-    epoch_snapshot(&ks->epoch, &ks->allow_retired);
 }
 
 static void reap_allow(struct keystore *ks)
@@ -466,10 +428,57 @@ static void reap_allow(struct keystore *ks)
     ks->retired_allow = 0;
 }
 
-bool keystore_allowed(struct keystore *ks, const struct session *s, const struct ip_addr *addr)
+int keystore_allow_add(struct keystore *ks, uint32_t id, enum ipc_allow_end end,
+                       const struct ip_prefix *prefix)
 {
-    uint32_t n =
-        atomic_load_explicit(&ks->allow_head[ks->peers[s->peer].user_id], memory_order_acquire);
+    _Atomic uint32_t *head;
+    struct allow *a;
+    uint32_t n;
+
+    if (!keystore_has_id(ks, id) || end >= IPC_ALLOW_ENDS || !prefix->addr.family ||
+        prefix->len > ip_addr_bits(&prefix->addr))
+        return -EINVAL;
+    if (!ks->free_allow)
+        reap_allow(ks);
+    if (ks->free_allow) {
+        n = ks->free_allow;
+        ks->free_allow = ks->allow[n].list_next;
+    } else if (ks->fresh_allow <= MAX_ALLOW) {
+        n = ks->fresh_allow++;
+    } else {
+        return -ENOSPC;
+    }
+    head = &ks->allow_head[end][id];
+    a = &ks->allow[n];
+    a->prefix = *prefix;
+    atomic_store_explicit(&a->next, atomic_load_explicit(head, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit(head, n, memory_order_release);
+    return 0;
+}
+
+int keystore_allow_clear(struct keystore *ks, uint32_t id, enum ipc_allow_end end)
+{
+    uint32_t first, n;
+
+    if (!keystore_has_id(ks, id) || end >= IPC_ALLOW_ENDS)
+        return -EINVAL;
+    first = atomic_exchange_explicit(&ks->allow_head[end][id], 0, memory_order_acq_rel);
+    if (!first)
+        return 0;
+    for (n = first; n; n = atomic_load_explicit(&ks->allow[n].next, memory_order_relaxed)) {
+        ks->allow[n].list_next = ks->retired_allow;
+        ks->retired_allow = n;
+    }
+    epoch_snapshot(&ks->epoch, &ks->allow_retired);
+    return 0;
+}
+
+bool keystore_allowed(struct keystore *ks, const struct session *s, enum ipc_allow_end end,
+                      const struct ip_addr *addr)
+{
+    uint32_t n = atomic_load_explicit(&ks->allow_head[end][ks->peers[s->peer].user_id],
+                                      memory_order_acquire);
 
     for (; n; n = atomic_load_explicit(&ks->allow[n].next, memory_order_acquire))
         if (ip_prefix_contains(&ks->allow[n].prefix, addr))

@@ -67,7 +67,7 @@ struct peer {
     struct epoch_snapshot retired;
 };
 
-/* One more allowed source, chained per user or tunnel. */
+/* One more allowed inner address, chained per user or tunnel and end. */
 struct allow {
     struct ip_prefix prefix;
     _Atomic uint32_t next;
@@ -122,10 +122,11 @@ const struct session *keystore_peer_next(struct keystore *ks, uint32_t peer_slot
 
 /** keystore_has_id() - is @id below max_ids?  What a peer is added for must be. */
 bool keystore_has_id(const struct keystore *ks, uint32_t id);
-/** keystore_allow_add() - Return: 0, -EINVAL (no such id, bad prefix), -ENOSPC. */
-int keystore_allow_add(struct keystore *ks, uint32_t id, const struct ip_prefix *prefix);
-/** keystore_allow_clear() - forget the prefixes of @id. */
-void keystore_allow_clear(struct keystore *ks, uint32_t id);
+/** keystore_allow_add() - Return: 0, -EINVAL (no such id or end, bad prefix), -ENOSPC. */
+int keystore_allow_add(struct keystore *ks, uint32_t id, enum ipc_allow_end end,
+                       const struct ip_prefix *prefix);
+/** keystore_allow_clear() - forget the prefixes of @id at one end.  Return: 0 or -EINVAL. */
+int keystore_allow_clear(struct keystore *ks, uint32_t id, enum ipc_allow_end end);
 
 /**
  * keystore_reap() - retire what is over, wipe what every worker has left behind
@@ -146,6 +147,7 @@ bool keystore_is_current(struct keystore *ks, const struct session *s);
 /** keystore_promote() - if @s is its peer's `next`, make it current.  Return: true if it was. */
 bool keystore_promote(struct keystore *ks, struct session *s);
 /** keystore_allowed() - is @addr inside a prefix added for the id of @s's peer? */
-bool keystore_allowed(struct keystore *ks, const struct session *s, const struct ip_addr *addr);
+bool keystore_allowed(struct keystore *ks, const struct session *s, enum ipc_allow_end end,
+                      const struct ip_addr *addr);
 
 #endif

@@ -19,6 +19,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "common/control.h"
 #include "common/inner.h"
 #include "common/wire.h"
 
@@ -55,7 +56,8 @@ static bool fresh(struct session *s, const struct clock *now, uint64_t timestamp
 
 /*
  * May this packet come from this peer?  The server lets a client speak for its own addresses and
- * the networks behind it; the client takes only what is for itself, from accepted routes.
+ * the networks behind it; the client takes only what is for itself or the networks behind it, from
+ * accepted routes.
  */
 static enum ring_status check_addresses(struct transport *t, const struct session *s,
                                         const struct inner *in)
@@ -65,13 +67,25 @@ static enum ring_status check_addresses(struct transport *t, const struct sessio
     if (!ip_addr_is_unicast(&in->src) || !ip_addr_is_unicast(&in->dst))
         return RING_STATUS_SPOOFED;
     if (t->role == TRANSPORT_RESPONDER) {
-        if (ip_addr_equal(&in->src, own) || keystore_allowed(t->ks, s, &in->src))
+        if (ip_addr_equal(&in->src, own) || keystore_allowed(t->ks, s, IPC_ALLOW_SOURCE, &in->src))
             return RING_STATUS_OK;
     } else {
-        if (ip_addr_equal(&in->dst, own) && keystore_allowed(t->ks, s, &in->src))
+        if ((ip_addr_equal(&in->dst, own) ||
+             keystore_allowed(t->ks, s, IPC_ALLOW_DESTINATION, &in->dst)) &&
+            keystore_allowed(t->ks, s, IPC_ALLOW_SOURCE, &in->src))
             return RING_STATUS_OK;
     }
     return RING_STATUS_SPOOFED;
+}
+
+/* Each end takes only what it can be asked or answered, and of that only what is exact. */
+static enum ring_status check_control(const struct transport *t, const uint8_t *plain, size_t len)
+{
+    uint8_t page;
+    int rc = t->role == TRANSPORT_RESPONDER ? control_request_parse(plain, len, &page)
+                                            : control_answer_parse(plain, len, NULL);
+
+    return rc < 0 ? RING_STATUS_BAD_INNER : RING_STATUS_OK;
 }
 
 static enum ring_status check_data(struct transport *t, const struct session *s,
@@ -80,6 +94,8 @@ static enum ring_status check_data(struct transport *t, const struct session *s,
     struct inner in;
     size_t padding;
 
+    if (control_is(plain, len))
+        return check_control(t, plain, len);
     if (inner_parse(plain, len, &in) < 0)
         return RING_STATUS_BAD_INNER;
     padding = len - in.total;

@@ -27,6 +27,7 @@ const char *dp_drop_name(unsigned int drop)
         [DP_DROP_ISOLATED] = "isolated",       [DP_DROP_QUEUE_FULL] = "queue-full",
         [DP_DROP_SEND] = "send-failed",        [DP_DROP_TOO_BIG] = "too-big",
         [DP_DROP_PATH_LIMIT] = "path-limit",   [DP_DROP_TUN_WRITE] = "tun-write",
+        [DP_DROP_CONTROL] = "control-limit",
     };
     static_assert(ARRAY_SIZE(names) == DP_DROP_NUM, "a new reason needs its name here");
 
@@ -60,7 +61,8 @@ static int open_events(struct datapath *dp)
     return 0;
 }
 
-int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32_t max_addresses)
+int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32_t max_addresses,
+                  uint32_t max_networks)
 {
     uint64_t seed;
     uint32_t i, j;
@@ -83,7 +85,7 @@ int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32
         return -EIO;
     dp->ports = calloc(DP_MAX_PORTS, sizeof(*dp->ports));
     dp->lanes = aligned_alloc(64, (lanes * sizeof(*dp->lanes) + 63) & ~(size_t)63);
-    dp->lookup = lookup_new(max_addresses, seed, &dp->epoch);
+    dp->lookup = lookup_new(max_addresses, max_networks, seed, &dp->epoch);
     rc = dp->ports && dp->lanes && dp->lookup ? peers_init(&dp->peers) : -ENOMEM;
     if (dp->lanes)
         memset(dp->lanes, 0, lanes * sizeof(*dp->lanes));

@@ -16,9 +16,10 @@
 #include "daemon/datapath/peers.h"
 #include "enclave/link.h"
 
-#define DP_MAX_SOCKETS 16
-#define DP_MAX_PORTS   1024
-#define DP_EVENT_DATA  512
+#define DP_MAX_SOCKETS        16
+#define DP_MAX_PORTS          1024
+#define DP_EVENT_DATA         1280 /* a control record */
+#define DP_CONTROL_PER_SECOND 256  /* control records taken from one peer */
 
 /* Why a lane dropped something, beside what the enclave says (ring statuses). */
 enum dp_drop {
@@ -36,6 +37,7 @@ enum dp_drop {
     DP_DROP_TOO_BIG,    /* TUN: larger than the path carries; its sender is told */
     DP_DROP_PATH_LIMIT, /* more than three times what came over a path that is not proven */
     DP_DROP_TUN_WRITE,  /* the kernel refused a packet from the tunnel */
+    DP_DROP_CONTROL,    /* more control records than anybody needs */
     DP_DROP_NUM,
 };
 
@@ -58,6 +60,7 @@ enum dp_event_kind {
     DP_EVENT_PONG,       /* a larger path-MTU probe was answered; data: the 16 bytes */
     DP_EVENT_SHRUNK,     /* the kernel refused a packet to this peer for its size */
     DP_EVENT_DISCONNECT, /* data[0]: the reason */
+    DP_EVENT_CONTROL,    /* data: the record, checked by the enclave */
     DP_EVENT_DEVICE,     /* a TUN device was deleted under us; peer: the port's number */
     DP_EVENT_RING,       /* the enclave broke the ring: it must be replaced */
 };
@@ -86,7 +89,7 @@ struct lane;
 struct datapath {
     enum dp_role role;
     uint32_t n_lanes, n_sockets, n_ports;
-    bool client_to_client;
+    _Atomic bool client_to_client;
     struct mac_keys mac; /* server: for mac1 */
     struct epoch epoch;
     struct peers peers;
@@ -107,11 +110,12 @@ struct datapath {
 
 /**
  * datapath_init() - empty, no threads
- * @max_addresses: inner addresses of the lookup table (server)
+ * @max_addresses, @max_networks: inner addresses and networks of the lookup table (server)
  *
  * Sockets, ports and mac keys are filled in by the caller before datapath_start().
  */
-int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32_t max_addresses);
+int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32_t max_addresses,
+                  uint32_t max_networks);
 /** datapath_clear() - stop, close sockets, queues and everything else. */
 void datapath_clear(struct datapath *dp);
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/control.h"
 #include "common/inner.h"
 #include "daemon/datapath/lane.h"
 
@@ -165,7 +166,8 @@ void lane_take_datagram(struct lane *l, const struct lane_request *req)
  */
 static bool is_isolated(struct lane *l, const struct inner *in)
 {
-    return l->dp->role == DP_SERVER && !l->dp->client_to_client &&
+    return l->dp->role == DP_SERVER &&
+           !atomic_load_explicit(&l->dp->client_to_client, memory_order_relaxed) &&
            lookup_find(l->dp->lookup, &in->dst) != 0;
 }
 
@@ -253,6 +255,33 @@ static bool unknown_budget(struct lane *l)
     return l->unknown_told++ < LANE_UNKNOWN_MAX;
 }
 
+/* The owning lane alone comes here for a peer, so a load and a store are enough. */
+static bool control_allowed(struct lane *l, struct dp_peer *peer)
+{
+    uint64_t second = l->now.mono_ms / 1000 << 32;
+    uint64_t used = atomic_load_explicit(&peer->control_second, memory_order_relaxed);
+
+    if (used < second || used - second > UINT32_MAX)
+        used = second;
+    if (used - second >= DP_CONTROL_PER_SECOND)
+        return false;
+    atomic_store_explicit(&peer->control_second, used + 1, memory_order_relaxed);
+    return true;
+}
+
+/*
+ * For the main thread, not for the host; no traffic, so a session that only asks for routes still
+ * times out.  Bounded, or one authentic peer could fill the queue that logins need.
+ */
+static void take_control(struct lane *l, struct dp_peer *peer, uint32_t handle,
+                         const struct path *from, const uint8_t *record, size_t len)
+{
+    if (control_allowed(l, peer))
+        lane_peer_event(l, DP_EVENT_CONTROL, handle, from, record, len);
+    else
+        lane_drop(l, DP_DROP_CONTROL);
+}
+
 static void opened_packet(struct lane *l, const struct ring_packet *p, uint8_t *slot,
                           const struct path *from)
 {
@@ -273,7 +302,10 @@ static void opened_packet(struct lane *l, const struct ring_packet *p, uint8_t *
 
     switch ((enum wire_type)p->type) {
     case WIRE_DATA:
-        deliver(l, peer, text, p->length);
+        if (control_is(text, p->length))
+            take_control(l, peer, p->peer, from, text, p->length);
+        else
+            deliver(l, peer, text, p->length);
         break;
     case WIRE_PING: {
         /* PONG: the PING's id and its timestamp, which stands in the header in clear. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/datapath/trie.h"
+
 struct node {
     struct ip_addr addr;
     uint32_t peer;
@@ -14,6 +16,7 @@ struct node {
 };
 
 struct lookup {
+    struct trie *networks;
     struct epoch *epoch;
     uint64_t seed;
     uint32_t capacity, mask;
@@ -22,7 +25,7 @@ struct lookup {
     _Atomic uint32_t *heads;
 };
 
-struct lookup *lookup_new(uint32_t capacity, uint64_t seed, struct epoch *epoch)
+struct lookup *lookup_new(uint32_t capacity, uint32_t networks, uint64_t seed, struct epoch *epoch)
 {
     struct lookup *l = calloc(1, sizeof(*l));
     uint32_t buckets = 256;
@@ -38,7 +41,8 @@ struct lookup *lookup_new(uint32_t capacity, uint64_t seed, struct epoch *epoch)
     l->fresh = 1;
     l->nodes = calloc((size_t)capacity + 1, sizeof(*l->nodes));
     l->heads = calloc(buckets, sizeof(*l->heads));
-    if (!l->nodes || !l->heads) {
+    l->networks = trie_new(networks, epoch);
+    if (!l->nodes || !l->heads || !l->networks) {
         lookup_free(l);
         return NULL;
     }
@@ -49,6 +53,7 @@ void lookup_free(struct lookup *l)
 {
     if (!l)
         return;
+    trie_free(l->networks);
     free(l->nodes);
     free(l->heads);
     free(l);
@@ -67,7 +72,7 @@ static _Atomic uint32_t *bucket(const struct lookup *l, const struct ip_addr *ad
     return &l->heads[(a >> 32) & l->mask];
 }
 
-uint32_t lookup_find(const struct lookup *l, const struct ip_addr *addr)
+uint32_t lookup_own(const struct lookup *l, const struct ip_addr *addr)
 {
     uint32_t n = atomic_load_explicit(bucket(l, addr), memory_order_acquire);
 
@@ -79,6 +84,28 @@ uint32_t lookup_find(const struct lookup *l, const struct ip_addr *addr)
         n = atomic_load_explicit(&node->next, memory_order_acquire);
     }
     return 0;
+}
+
+uint32_t lookup_find(const struct lookup *l, const struct ip_addr *addr)
+{
+    uint32_t peer = lookup_own(l, addr);
+
+    return peer ? peer : trie_find(l->networks, addr);
+}
+
+int lookup_net_set(struct lookup *l, const struct ip_prefix *prefix, uint32_t peer)
+{
+    return trie_set(l->networks, prefix, peer);
+}
+
+int lookup_net_remove(struct lookup *l, const struct ip_prefix *prefix)
+{
+    return trie_remove(l->networks, prefix);
+}
+
+uint32_t lookup_net_exact(const struct lookup *l, const struct ip_prefix *prefix)
+{
+    return trie_exact(l->networks, prefix);
 }
 
 /* Nodes that no reader can still hold become free. */
@@ -106,7 +133,7 @@ int lookup_add(struct lookup *l, const struct ip_addr *addr, uint32_t peer)
     struct node *node;
     uint32_t n;
 
-    if (lookup_find(l, addr))
+    if (lookup_own(l, addr))
         return -EEXIST;
     if (!l->free)
         reap(l);

@@ -228,6 +228,7 @@ void peers_add(struct peers *p, uint32_t handle, uint32_t port, uint16_t mtu,
     atomic_store_explicit(&peer->last_rx_data_ms, now_ms, memory_order_relaxed);
     atomic_store_explicit(&peer->last_tx_ms, now_ms, memory_order_relaxed);
     atomic_store_explicit(&peer->unanswered_since_ms, 0, memory_order_relaxed);
+    atomic_store_explicit(&peer->control_second, 0, memory_order_relaxed);
     atomic_store_explicit(&peer->next_counter, 0, memory_order_relaxed);
     atomic_store_explicit(&peer->handle, handle, memory_order_release);
 }

@@ -56,6 +56,7 @@ struct dp_peer {
     _Atomic uint64_t last_rx_data_ms;                            /* DATA */
     _Atomic uint64_t last_tx_ms;                                 /* anything we sent */
     _Atomic uint64_t unanswered_since_ms; /* first DATA sent after the last authentic packet; 0 */
+    _Atomic uint64_t control_second;      /* upper half: which; lower half: records in it */
     _Atomic uint64_t next_counter;        /* the counter after the last one that was sent */
 };
 

@@ -65,8 +65,9 @@ static void send_flawed(struct rig *r, enum ipc_type type, enum flaw flaw)
 
 static void test_malformed(void **state)
 {
-    static const enum ipc_type requests[] = {IPC_USER_ADD,   IPC_USER_DEL, IPC_ALLOW,
-                                             IPC_HS_REQUEST, IPC_HS_GRANT, IPC_PEER_DROP};
+    static const enum ipc_type requests[] = {IPC_USER_ADD,    IPC_USER_DEL,   IPC_ALLOW,
+                                             IPC_ALLOW_CLEAR, IPC_HS_REQUEST, IPC_HS_GRANT,
+                                             IPC_PEER_DROP};
     size_t i;
     int flaw;
 
@@ -221,7 +222,16 @@ static void test_user_ids(void **state)
         msg.allow.id = beyond[i];
         msg.allow.family = 4;
         expect_end(&msg, true);
+        ipc_fill(&msg, IPC_ALLOW_CLEAR);
+        msg.allow_clear.id = beyond[i];
+        expect_end(&msg, true);
     }
+    /* What lies behind a server is not the enclave's business. */
+    ipc_fill(&msg, IPC_ALLOW);
+    msg.allow.id = RIG_USER_ID;
+    msg.allow.family = 4;
+    msg.allow.end = IPC_ALLOW_DESTINATION;
+    expect_end(&msg, true);
     /* Nobody by that number; the same number or key twice. */
     ipc_fill(&msg, IPC_USER_DEL);
     msg.user_del.user_id = RIG_USER_ID + 1;

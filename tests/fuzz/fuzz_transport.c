@@ -43,7 +43,7 @@ static void start(const struct clock *now, enum transport_role role)
     t.ks = ks;
     t.role = role;
     session = keystore_session_new(ks, keystore_peer_add(ks, 1, device));
-    require(session && keystore_allow_add(ks, 1, &networks) == 0);
+    require(session && keystore_allow_add(ks, 1, IPC_ALLOW_SOURCE, &networks) == 0);
     memset(session->keys.recv, 7, sizeof(session->keys.recv));
     session->created_ms = now->mono_ms;
     session->ip4.family = 4;

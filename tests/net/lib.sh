@@ -106,6 +106,8 @@ topo_up() {
 server_config() {
     "$BIN/vpn-server" --init "$T/etc" >"$T/init.out" 2>&1 || { cat "$T/init.out"; return 1; }
     chmod 755 "$T/etc"
+    # A reload reads it as the user vpn, whose group this machine may not have.
+    chmod 644 "$T/etc/vpn.yaml"
     mkdir -p "$T/etc/vpn.yaml.d"
     cat >"$T/etc/vpn.yaml.d/10-test.yaml" <<EOF
 tunnel:

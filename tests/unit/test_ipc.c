@@ -92,6 +92,8 @@ static void test_reserved(void **state)
     } while (0)
     RESERVED(IPC_SETUP, setup.zero);
     RESERVED(IPC_ALLOW, allow.zero);
+    RESERVED(IPC_ALLOW_CLEAR, allow_clear.zero[0]);
+    RESERVED(IPC_ALLOW_CLEAR, allow_clear.zero[2]);
     RESERVED(IPC_HS_GRANT, hs_grant.lease.zero);
     RESERVED(IPC_CONNECT, connect.zero);
     RESERVED(IPC_HS_AUTH, hs_auth.zero);
@@ -107,7 +109,7 @@ static void test_states(void **state)
         [IPC_USER_DEL] = IPC_STATE_RESPONDER,   [IPC_ALLOW] = IPC_STATE_SEALED,
         [IPC_HS_REQUEST] = IPC_STATE_RESPONDER, [IPC_HS_GRANT] = IPC_STATE_RESPONDER,
         [IPC_CONNECT] = IPC_STATE_INITIATOR,    [IPC_HS_ANSWER] = IPC_STATE_INITIATOR,
-        [IPC_PEER_DROP] = IPC_STATE_SEALED,
+        [IPC_PEER_DROP] = IPC_STATE_SEALED,     [IPC_ALLOW_CLEAR] = IPC_STATE_SEALED,
     };
     unsigned int type;
 

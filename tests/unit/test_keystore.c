@@ -435,7 +435,7 @@ static bool allowed(const struct session *s, const char *text)
     struct ip_addr addr;
 
     assert_int_equal(ip_addr_parse(text, &addr), 0);
-    return keystore_allowed(ks, s, &addr);
+    return keystore_allowed(ks, s, IPC_ALLOW_SOURCE, &addr);
 }
 
 static void test_allow(void **state)
@@ -446,14 +446,19 @@ static void test_allow(void **state)
 
     (void)state;
     assert_false(allowed(one, "192.168.50.7"));
-    assert_int_equal(keystore_allow_add(ks, 1, &p), 0);
-    assert_int_equal(keystore_allow_add(ks, 1, &all6), 0);
+    assert_int_equal(keystore_allow_add(ks, 1, IPC_ALLOW_SOURCE, &p), 0);
+    assert_int_equal(keystore_allow_add(ks, 1, IPC_ALLOW_SOURCE, &all6), 0);
     assert_true(allowed(one, "192.168.50.7"));
     assert_true(allowed(one, "2001:db8::1"));
     assert_false(allowed(one, "192.168.51.7"));
     assert_false(allowed(two, "192.168.50.7"));
-    keystore_allow_clear(ks, 1);
-    keystore_allow_clear(ks, 1);
+    /* One end says nothing about the other, and is forgotten by itself. */
+    assert_int_equal(keystore_allow_add(ks, 2, IPC_ALLOW_DESTINATION, &p), 0);
+    assert_false(allowed(two, "192.168.50.7"));
+    assert_int_equal(keystore_allow_clear(ks, 2, IPC_ALLOW_DESTINATION), 0);
+    assert_true(allowed(one, "192.168.50.7"));
+    keystore_allow_clear(ks, 1, IPC_ALLOW_SOURCE);
+    keystore_allow_clear(ks, 1, IPC_ALLOW_SOURCE);
     assert_false(allowed(one, "192.168.50.7"));
 }
 
@@ -462,15 +467,17 @@ static void test_allow_refused(void **state)
     struct ip_prefix p = prefix("10.0.0.0/8");
 
     (void)state;
-    assert_int_equal(keystore_allow_add(ks, IDS, &p), -EINVAL);
-    assert_int_equal(keystore_allow_add(ks, UINT32_MAX, &p), -EINVAL);
-    keystore_allow_clear(ks, IDS);
-    keystore_allow_clear(ks, UINT32_MAX);
+    assert_int_equal(keystore_allow_add(ks, IDS, IPC_ALLOW_SOURCE, &p), -EINVAL);
+    assert_int_equal(keystore_allow_add(ks, UINT32_MAX, IPC_ALLOW_SOURCE, &p), -EINVAL);
+    assert_int_equal(keystore_allow_add(ks, 0, IPC_ALLOW_ENDS, &p), -EINVAL);
+    assert_int_equal(keystore_allow_clear(ks, IDS, IPC_ALLOW_SOURCE), -EINVAL);
+    assert_int_equal(keystore_allow_clear(ks, UINT32_MAX, IPC_ALLOW_SOURCE), -EINVAL);
+    assert_int_equal(keystore_allow_clear(ks, 0, IPC_ALLOW_ENDS), -EINVAL);
     p.len = 33;
-    assert_int_equal(keystore_allow_add(ks, 0, &p), -EINVAL);
+    assert_int_equal(keystore_allow_add(ks, 0, IPC_ALLOW_SOURCE, &p), -EINVAL);
     p.addr.family = 0;
     p.len = 0;
-    assert_int_equal(keystore_allow_add(ks, 0, &p), -EINVAL);
+    assert_int_equal(keystore_allow_add(ks, 0, IPC_ALLOW_SOURCE, &p), -EINVAL);
     assert_true(keystore_has_id(ks, IDS - 1));
     assert_false(keystore_has_id(ks, IDS));
 }
@@ -484,21 +491,21 @@ static void test_allow_reuse(void **state)
     uint32_t n = 0;
 
     (void)state;
-    while (keystore_allow_add(ks, 1, &p) == 0)
+    while (keystore_allow_add(ks, 1, IPC_ALLOW_SOURCE, &p) == 0)
         assert_true(++n < 1 << 20);
-    assert_int_equal(keystore_allow_add(ks, 2, &p), -ENOSPC);
+    assert_int_equal(keystore_allow_add(ks, 2, IPC_ALLOW_SOURCE, &p), -ENOSPC);
     epoch_enter(epoch, 0);
-    keystore_allow_clear(ks, 1);
+    keystore_allow_clear(ks, 1, IPC_ALLOW_SOURCE);
     reap();
-    assert_int_equal(keystore_allow_add(ks, 2, &other), -ENOSPC);
+    assert_int_equal(keystore_allow_add(ks, 2, IPC_ALLOW_SOURCE, &other), -ENOSPC);
     epoch_leave(epoch, 0);
     reap();
-    assert_int_equal(keystore_allow_add(ks, 1, &other), 0);
+    assert_int_equal(keystore_allow_add(ks, 1, IPC_ALLOW_SOURCE, &other), 0);
     assert_true(allowed(s, "172.16.0.1"));
     assert_false(allowed(s, "10.0.0.1"));
     for (; n > 1; n--)
-        assert_int_equal(keystore_allow_add(ks, 2, &p), 0);
-    assert_int_equal(keystore_allow_add(ks, 2, &p), -ENOSPC);
+        assert_int_equal(keystore_allow_add(ks, 2, IPC_ALLOW_SOURCE, &p), 0);
+    assert_int_equal(keystore_allow_add(ks, 2, IPC_ALLOW_SOURCE, &p), -ENOSPC);
 }
 
 /* ---- real readers --------------------------------------------------------------------------- */

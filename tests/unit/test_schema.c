@@ -69,6 +69,31 @@ static void test_durations(void **state)
     assert_string_equal(value_duration_format(UINT32_MAX, buf), "4294967295s");
 }
 
+static void test_dates(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t end; /* date -u -d "TEXT + 1 day" +%s */
+    } good[] = {{"1970-01-01", 86400},      {"2000-02-29", 951868800},   {"2024-02-29", 1709251200},
+                {"2026-12-31", 1798761600}, {"2027-01-31", 1801440000},  {"2100-02-28", 4107542400},
+                {"2100-03-01", 4107628800}, {"9999-12-31", 253402300800}};
+    static const char *const bad[] = {"",           "2027",       "2027-1-31",  "2027-02-29",
+                                      "2100-02-29", "2027-13-01", "2027-00-10", "2027-04-31",
+                                      "2027-01-00", "1969-12-31", "2027/01/31", " 2027-01-31",
+                                      "2027-01-3x", "+027-01-31", "2027-01-31 "};
+    uint64_t end = 7;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        assert_int_equal(value_date(good[i].text, &end, NULL), 0);
+        assert_int_equal(end, good[i].end);
+    }
+    end = 7;
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(value_date(bad[i], &end, NULL), -EINVAL);
+    assert_int_equal(end, 7);
+}
+
 static void test_names(void **state)
 {
     static const char *const devices[] = {"tun0", "a", "fifteen-letters", "eth0.5", "\xc3\xa4"};
@@ -445,11 +470,11 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers),  cmocka_unit_test(test_durations),
-        cmocka_unit_test(test_names),    cmocka_unit_test(test_endpoints),
-        cmocka_unit_test(test_ranges),   cmocka_unit_test(test_low_order_keys),
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_dates),          cmocka_unit_test(test_names),
+        cmocka_unit_test(test_endpoints),      cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_low_order_keys), cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_values),         cmocka_unit_test(test_errors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <sodium.h>
 
 #include "common/cleanup.h"
+#include "common/control.h"
 #include "common/wire.h"
 #include "enclave/transport.h"
 
@@ -95,9 +96,9 @@ static int reset(void **state)
     side_start(&server, TRANSPORT_RESPONDER);
     side_start(&client, TRANSPORT_INITIATOR);
     assert_int_equal(ip_prefix_parse("10.8.0.0/24", &networks), 0);
-    assert_int_equal(keystore_allow_add(client.ks, 2, &networks), 0);
+    assert_int_equal(keystore_allow_add(client.ks, 2, IPC_ALLOW_SOURCE, &networks), 0);
     assert_int_equal(ip_prefix_parse("fd08::/64", &networks), 0);
-    assert_int_equal(keystore_allow_add(client.ks, 2, &networks), 0);
+    assert_int_equal(keystore_allow_add(client.ks, 2, IPC_ALLOW_SOURCE, &networks), 0);
     link_sides();
     return 0;
 }
@@ -618,7 +619,7 @@ static void test_spoofed_by_client(void **state)
     ip4(packet, behind, server4, 64);
     assert_int_equal(inner(&client, &server, WIRE_DATA, packet, 64), RING_STATUS_SPOOFED);
     assert_int_equal(ip_prefix_parse("192.168.50.0/24", &network), 0);
-    assert_int_equal(keystore_allow_add(server.ks, 2, &network), 0);
+    assert_int_equal(keystore_allow_add(server.ks, 2, IPC_ALLOW_SOURCE, &network), 0);
     assert_int_equal(inner(&client, &server, WIRE_DATA, packet, 64), RING_STATUS_OK);
     /* No IPv6 lease: none of its addresses is the client's. */
     memset(&server.s->ip6, 0, sizeof(server.s->ip6));
@@ -643,6 +644,54 @@ static void test_spoofed_by_server(void **state)
     assert_int_equal(inner(&server, &client, WIRE_DATA, packet, 64), RING_STATUS_OK);
 }
 
+/* A network behind the client: its packets are taken in, from accepted sources alone. */
+static void test_network_behind_client(void **state)
+{
+    static const uint8_t behind[4] = {192, 168, 50, 7}, outside[4] = {8, 8, 8, 8};
+    struct ip_prefix network;
+    uint8_t packet[64];
+
+    (void)state;
+    assert_int_equal(ip_prefix_parse("192.168.50.0/24", &network), 0);
+    ip4(packet, server4, behind, 64);
+    assert_int_equal(inner(&server, &client, WIRE_DATA, packet, 64), RING_STATUS_SPOOFED);
+    /* Accepted as a source, it is not yet a destination. */
+    assert_int_equal(keystore_allow_add(client.ks, 2, IPC_ALLOW_SOURCE, &network), 0);
+    assert_int_equal(inner(&server, &client, WIRE_DATA, packet, 64), RING_STATUS_SPOOFED);
+    assert_int_equal(keystore_allow_add(client.ks, 2, IPC_ALLOW_DESTINATION, &network), 0);
+    assert_int_equal(inner(&server, &client, WIRE_DATA, packet, 64), RING_STATUS_OK);
+    ip4(packet, outside, behind, 64);
+    assert_int_equal(inner(&server, &client, WIRE_DATA, packet, 64), RING_STATUS_SPOOFED);
+}
+
+/* The client asks, the server answers; neither takes what only the other may send. */
+static void test_control_records(void **state)
+{
+    uint8_t request[CONTROL_REQUEST_LEN], answer[CONTROL_ANSWER_MAX];
+    struct ip_prefix routes[2];
+    size_t len;
+
+    (void)state;
+    confirm();
+    assert_int_equal(ip_prefix_parse("192.168.100.0/24", &routes[0]), 0);
+    assert_int_equal(ip_prefix_parse("fd64::/64", &routes[1]), 0);
+    control_request_build(request, 3);
+    len = control_answer_build(answer, routes, 2, 0);
+    assert_int_equal(inner(&client, &server, WIRE_DATA, request, sizeof(request)), RING_STATUS_OK);
+    assert_int_equal(opened.type, WIRE_DATA);
+    assert_int_equal(opened.length, sizeof(request));
+    assert_int_equal(inner(&server, &client, WIRE_DATA, answer, len), RING_STATUS_OK);
+    assert_int_equal(opened.length, len);
+    assert_int_equal(inner(&client, &server, WIRE_DATA, answer, len), RING_STATUS_BAD_INNER);
+    assert_int_equal(inner(&server, &client, WIRE_DATA, request, sizeof(request)),
+                     RING_STATUS_BAD_INNER);
+    request[9] = 1;
+    assert_int_equal(inner(&client, &server, WIRE_DATA, request, sizeof(request)),
+                     RING_STATUS_BAD_INNER);
+    answer[len - 1] = 1;
+    assert_int_equal(inner(&server, &client, WIRE_DATA, answer, len), RING_STATUS_BAD_INNER);
+}
+
 static void test_not_unicast(void **state)
 {
     static const uint8_t bad[][4] = {{0, 0, 0, 0},   {127, 0, 0, 1},       {169, 254, 1, 1},
@@ -659,9 +708,9 @@ static void test_not_unicast(void **state)
     (void)state;
     /* Not even when every source is allowed. */
     assert_int_equal(ip_prefix_parse("0.0.0.0/0", &all), 0);
-    assert_int_equal(keystore_allow_add(server.ks, 2, &all), 0);
+    assert_int_equal(keystore_allow_add(server.ks, 2, IPC_ALLOW_SOURCE, &all), 0);
     assert_int_equal(ip_prefix_parse("::/0", &all), 0);
-    assert_int_equal(keystore_allow_add(server.ks, 2, &all), 0);
+    assert_int_equal(keystore_allow_add(server.ks, 2, IPC_ALLOW_SOURCE, &all), 0);
     for (i = 0; i < ARRAY_SIZE(bad); i++) {
         ip4(packet, bad[i], server4, 64);
         assert_int_equal(inner(&client, &server, WIRE_DATA, packet, 64), RING_STATUS_SPOOFED);
@@ -731,6 +780,8 @@ int main(void)
         UNIT(test_bad_inner),
         UNIT(test_spoofed_by_client),
         UNIT(test_spoofed_by_server),
+        UNIT(test_network_behind_client),
+        UNIT(test_control_records),
         UNIT(test_not_unicast),
         UNIT(test_seal_refused),
     };
