@@ -194,42 +194,41 @@ static struct node *node_exact(const struct trie *t, uint32_t n, const struct ip
                : NULL;
 }
 
-int trie_set(struct trie *t, const struct ip_prefix *wanted, uint32_t peer)
+int trie_set(struct trie *t, const struct ip_prefix *prefix, uint32_t peer)
 {
-    struct ip_prefix prefix;
+    struct ip_prefix net;
     _Atomic uint32_t *link, *above;
     struct node *there;
     uint32_t n, new;
     uint8_t shared;
 
-    if (!prefix_valid(wanted) || !peer)
+    if (!prefix_valid(prefix) || !peer)
         return -EINVAL;
-    prefix = ip_prefix_network(*wanted);
-    link = descend(t, &prefix, &above);
+    net = ip_prefix_network(*prefix);
+    link = descend(t, &net, &above);
     n = load(link);
-    there = node_exact(t, n, &prefix);
+    there = node_exact(t, n, &net);
     if (there) {
         publish(&there->peer, peer);
         return 0;
     }
     if (!has_room(t, 2))
         return -ENOSPC;
-    new = node_take(t, &prefix, peer);
+    new = node_take(t, &net, peer);
     if (n) {
         const struct ip_prefix *other = &t->nodes[n].prefix;
 
-        shared = bits_shared(&prefix.addr, &other->addr,
-                             prefix.len < other->len ? prefix.len : other->len);
-        if (shared == prefix.len) {
+        shared = bits_shared(&net.addr, &other->addr, net.len < other->len ? net.len : other->len);
+        if (shared == net.len) {
             publish(&t->nodes[new].child[bit_at(&other->addr, shared)], n);
         } else {
-            struct ip_prefix fork = prefix;
+            struct ip_prefix fork = net;
             uint32_t f;
 
             fork.len = shared;
             fork = ip_prefix_network(fork);
             f = node_take(t, &fork, 0);
-            publish(&t->nodes[f].child[bit_at(&prefix.addr, shared)], new);
+            publish(&t->nodes[f].child[bit_at(&net.addr, shared)], new);
             publish(&t->nodes[f].child[bit_at(&other->addr, shared)], n);
             new = f;
         }
@@ -253,17 +252,17 @@ static bool node_drop(struct trie *t, _Atomic uint32_t *link)
     return true;
 }
 
-int trie_remove(struct trie *t, const struct ip_prefix *wanted)
+int trie_remove(struct trie *t, const struct ip_prefix *prefix)
 {
-    struct ip_prefix prefix;
+    struct ip_prefix net;
     _Atomic uint32_t *link, *above;
     struct node *there;
 
-    if (!prefix_valid(wanted))
+    if (!prefix_valid(prefix))
         return -ENOENT;
-    prefix = ip_prefix_network(*wanted);
-    link = descend(t, &prefix, &above);
-    there = node_exact(t, load(link), &prefix);
+    net = ip_prefix_network(*prefix);
+    link = descend(t, &net, &above);
+    there = node_exact(t, load(link), &net);
     if (!there || !load(&there->peer))
         return -ENOENT;
     publish(&there->peer, 0);
@@ -273,16 +272,16 @@ int trie_remove(struct trie *t, const struct ip_prefix *wanted)
     return 0;
 }
 
-uint32_t trie_exact(const struct trie *t, const struct ip_prefix *wanted)
+uint32_t trie_exact(const struct trie *t, const struct ip_prefix *prefix)
 {
-    struct ip_prefix prefix;
+    struct ip_prefix net;
     _Atomic uint32_t *above;
     struct node *there;
 
-    if (!prefix_valid(wanted))
+    if (!prefix_valid(prefix))
         return 0;
-    prefix = ip_prefix_network(*wanted);
-    there = node_exact(t, load(descend(t, &prefix, &above)), &prefix);
+    net = ip_prefix_network(*prefix);
+    there = node_exact(t, load(descend(t, &net, &above)), &net);
     return there ? load(&there->peer) : 0;
 }
 
