@@ -41,7 +41,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DHAVE_GCRYPT -pthread -iquote . $(WARN) $
              $(if $(findstring thread,$(SANITIZE)),-Wno-tsan) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack -pthread \
               $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
-lib = $(shell pkg-config --libs $(1))
+lib = $(if $(strip $(1)),$(shell pkg-config --libs $(1)))
 
 # ---- what is made of what --------------------------------------------------------------------------
 
