@@ -25,6 +25,7 @@ sed -i 's/^    key:/    max-devices: 1\n    key:/' "$T/etc/vpn.yaml.d/user-bob.y
 net='routes: [10.8.0.0/24]'
 client_config ann "$net"; client_config bob "$net"; client_config cid "$net"
 two_start() { # NAME
+    : >"$T/client-$1.log"
     ip netns exec "$TWO" "$BIN/vpn-client" -v -c "$T/$1.yaml" >"$T/client-$1.log" 2>&1 &
     CLIENT2=$!
     PIDS+=("$CLIENT2")

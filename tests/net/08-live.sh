@@ -61,6 +61,7 @@ push_routes() { # LAST: 172.20.1.0/24 to 172.20.LAST.0/24 and the inner network
     for ((i = 1; i <= $1; i++)); do printf '    - 172.20.%d.0/24\n' "$i"; done
 }
 start_in() { # NAMESPACE NAME: a client, its pid in CLIENT
+    : >"$T/client-$2.log"
     ip netns exec "$1" "$BIN/vpn-client" -v -c "$T/$2.yaml" >"$T/client-$2.log" 2>&1 &
     CLIENT=$!
     PIDS+=("$CLIENT")

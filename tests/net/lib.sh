@@ -146,6 +146,7 @@ server_start() { # [OPTION...]: leaves the pid in SERVER
 client_start() { # NAME [OPTION...]: leaves the pid in CLIENT
     local name=$1
     shift
+    : >"$T/client-$name.log" # the child opens it later: what an earlier run said must be gone
     ip netns exec "$CLI" "$BIN/vpn-client" -v -c "$T/$name.yaml" "$@" >"$T/client-$name.log" 2>&1 &
     CLIENT=$!
     PIDS+=("$CLIENT")
