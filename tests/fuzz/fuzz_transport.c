@@ -75,6 +75,20 @@ static void check_data(const uint8_t *plain, size_t text_len, size_t length)
     }
 }
 
+/* A first nibble of 0: a client asks for a page, a server answers with one. */
+static void check_control(const uint8_t *plain, size_t text_len, size_t length)
+{
+    size_t i;
+
+    require(length == text_len && text_len % WIRE_PAD == 0);
+    require(plain[0] == (t.role == TRANSPORT_RESPONDER ? 1 : 2));
+    if (t.role == TRANSPORT_RESPONDER)
+        for (i = 2, require(text_len == 16); i < text_len; i++)
+            require(plain[i] == 0);
+    else
+        require(plain[1] < plain[2] && plain[3] <= 63 && text_len >= 16 + 20U * plain[3]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct clock now = {.mono_ms = 1000000, .stamp_ms = 1000000};
@@ -109,7 +123,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require((int8_t)data[3] * 64 <= 5000 && (int8_t)data[3] * 64 >= -5000);
         require(memcmp(plain, data + 8, out.length) == 0);
         require(out.flags == (RING_FLAG_NEWEST | RING_FLAG_PROMOTED));
-        if (out.type == WIRE_DATA)
+        if (out.type == WIRE_DATA && plain[0] >> 4 == 0)
+            check_control(plain, text_len, out.length);
+        else if (out.type == WIRE_DATA)
             check_data(plain, text_len, out.length);
         else
             require(out.length == text_len && text_len % WIRE_PAD == 0);
