@@ -20,7 +20,7 @@ struct helper {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct queue todo, ended;
+    struct queue waiting, ended;
     bool closing;
     int event;
 };
@@ -57,11 +57,11 @@ static void *helper_main(void *arg)
 
     pthread_mutex_lock(&h->lock);
     for (;;) {
-        while (!h->closing && !h->todo.first)
+        while (!h->closing && !h->waiting.first)
             pthread_cond_wait(&h->changed, &h->lock);
         if (h->closing)
             break;
-        job = queue_take(&h->todo);
+        job = queue_take(&h->waiting);
         pthread_mutex_unlock(&h->lock);
         job->work(job);
         pthread_mutex_lock(&h->lock);
@@ -88,7 +88,7 @@ int helper_new(struct helper **out)
 
     if (!h)
         return -ENOMEM;
-    queue_init(&h->todo);
+    queue_init(&h->waiting);
     queue_init(&h->ended);
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->changed, NULL);
@@ -133,7 +133,7 @@ int helper_close(struct helper *h, uint32_t wait_ms)
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
-    call_back(h, &h->todo, true);
+    call_back(h, &h->waiting, true);
     if (pthread_clockjoin_np(h->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
         return -ETIMEDOUT;
     call_back(h, &h->ended, false);
@@ -144,7 +144,7 @@ int helper_close(struct helper *h, uint32_t wait_ms)
 void helper_submit(struct helper *h, struct helper_job *job)
 {
     pthread_mutex_lock(&h->lock);
-    queue_put(&h->todo, job);
+    queue_put(&h->waiting, job);
     pthread_cond_signal(&h->changed);
     pthread_mutex_unlock(&h->lock);
 }
