@@ -62,6 +62,7 @@ DOOR        := enclave/link.c enclave/spawner.c
 
 NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink/addr.c \
             netlink/route.c netlink/rule.c netlink/tun.c netlink/sysctl.c
+NETLINK  += netlink/tc.c
 DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/lane_in.c \
             daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/trie.c \
             daemon/datapath/peers.c daemon/datapath/udp.c daemon/datapath/report.c \
@@ -192,6 +193,7 @@ CONF := $(IP) common/cred.c $(COMMON_CONF)
 
 $(eval $(call test,test_admission,unit,daemon/admission.c common/bucket.c,libsodium))
 $(eval $(call test,test_ip,unit,common/ip.c))
+$(eval $(call test,test_tc,unit,netlink/tc.c common/ip.c))
 $(eval $(call test,test_trie,unit,daemon/datapath/lookup.c daemon/datapath/trie.c common/ip.c))
 $(eval $(call test,test_control,unit,common/control.c common/ip.c))
 $(eval $(call test,test_pushed,unit,client/pushed.c common/ip.c))
