@@ -13,13 +13,6 @@
 
 #include "common/cleanup.h"
 
-static struct hs_time hs_now(const struct clock *now)
-{
-    return (struct hs_time){.mono_ms = now->mono_ms,
-                            .stamp_ms = now->stamp_ms,
-                            .real_us = now->real_us};
-}
-
 /* Addresses of a lease as the inner checks want them; all zeros means none of that family. */
 static struct ip_addr lease_ip(uint8_t family, const uint8_t *bytes, size_t len)
 {
@@ -172,15 +165,13 @@ static int send_auth(struct dispatch *d, uint32_t ref, const struct hs_auth *aut
 static int on_hs_request(struct dispatch *d, const union ipc_msg *msg)
 {
     struct hs_verdict_out verdict;
-    struct hs_time hs;
     struct clock now;
     int rc = 0;
 
     clock_read(&now);
-    hs = hs_now(&now);
     memset(&verdict, 0, sizeof(verdict));
     hs_responder_request(d->responder, msg->hs_request.msg, msg->hs_request.source,
-                         msg->hs_request.proven != 0, &hs, &verdict);
+                         msg->hs_request.proven != 0, &now, &verdict);
     switch (verdict.verdict) {
     case HS_VERDICT_DROP:
         rc = send_dropped(d, msg->hs_request.ref, verdict.drop);
@@ -226,17 +217,15 @@ static int on_hs_grant(struct dispatch *d, const union ipc_msg *msg)
     struct session *s = NULL;
     struct hs_grant grant;
     struct hs_keys keys;
-    struct hs_time hs;
     struct clock now;
     uint32_t slot = 0, status = in->status;
     bool kept = false;
     int rc;
 
     clock_read(&now);
-    hs = hs_now(&now);
     /* Its place was given to a later login: the responder tells a late grant from a forged one. */
     if (p->auth.handle != in->handle)
-        return hs_responder_grant(d->responder, in->handle, WIRE_STATUS_POOL_FULL, 0, NULL, &hs,
+        return hs_responder_grant(d->responder, in->handle, WIRE_STATUS_POOL_FULL, 0, NULL, &now,
                                   answer, &keys) == -ETIMEDOUT
                    ? 0
                    : -EPROTO;
@@ -250,8 +239,8 @@ static int on_hs_grant(struct dispatch *d, const union ipc_msg *msg)
         if (!s)
             status = WIRE_STATUS_POOL_FULL;
     }
-    rc = hs_responder_grant(d->responder, in->handle, status, s ? s->index : 0, &grant, &hs, answer,
-                            &keys);
+    rc = hs_responder_grant(d->responder, in->handle, status, s ? s->index : 0, &grant, &now,
+                            answer, &keys);
     if (rc < 0) {
         keystore_session_discard(d->ks, s);
         sodium_memzero(&keys, sizeof(keys));
@@ -288,7 +277,6 @@ static int on_connect(struct dispatch *d, const union ipc_msg *msg)
     struct hs_request_in req = {.sequence = in->sequence, .mtu = in->mtu};
     struct dispatch_tunnel *t;
     union ipc_msg out;
-    struct hs_time hs;
     struct clock now;
     uint32_t slot;
 
@@ -304,13 +292,12 @@ static int on_connect(struct dispatch *d, const union ipc_msg *msg)
     t->mtu = in->mtu;
 
     clock_read(&now);
-    hs = hs_now(&now);
     req.client_index = t->pending->index;
     memcpy(req.device_id, in->device_id, sizeof(req.device_id));
     memcpy(req.want_ip4, in->want_ip4, sizeof(req.want_ip4));
     ipc_fill(&out, IPC_HS_CONNECT);
     out.hs_connect.tunnel = in->tunnel;
-    hs_initiator_request(t->initiator, &req, &hs, out.hs_connect.msg);
+    hs_initiator_request(t->initiator, &req, &now, out.hs_connect.msg);
     return ipc_send(d->control, &out, NULL, 0);
 }
 
@@ -321,7 +308,6 @@ static int on_hs_answer(struct dispatch *d, const union ipc_msg *msg)
     struct hs_answer answer;
     union ipc_msg out;
     struct hs_keys keys;
-    struct hs_time hs;
     struct clock now;
     int rc;
 
@@ -329,8 +315,7 @@ static int on_hs_answer(struct dispatch *d, const union ipc_msg *msg)
         return -EPROTO;
     t = &d->tunnels[in->tunnel];
     clock_read(&now);
-    hs = hs_now(&now);
-    rc = hs_initiator_answer(t->initiator, in->msg, &hs, &answer, &keys);
+    rc = hs_initiator_answer(t->initiator, in->msg, &now, &answer, &keys);
     if (rc < 0 || !t->pending || answer.client_index != t->pending->index) {
         sodium_memzero(&keys, sizeof(keys));
         return send_dropped(d, in->tunnel, HS_DROP_CRYPTO);
@@ -382,13 +367,10 @@ int dispatch_message(struct dispatch *d, const union ipc_msg *msg, size_t len)
 
 void dispatch_tick(struct dispatch *d)
 {
-    struct hs_time hs;
     struct clock now;
 
     clock_read(&now);
     keystore_reap(d->ks, &now, d->responder != NULL);
-    if (d->responder) {
-        hs = hs_now(&now);
-        hs_responder_tick(d->responder, &hs);
-    }
+    if (d->responder)
+        hs_responder_tick(d->responder, &now);
 }

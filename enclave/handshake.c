@@ -61,7 +61,7 @@ struct request {
     const uint8_t *msg;
     const uint8_t *source;
     bool proven;
-    const struct hs_time *now;
+    const struct clock *now;
     uint64_t now_us;
     uint32_t now_s;
     struct hs_user *user; /* NULL: nobody has this key */
@@ -245,7 +245,7 @@ static enum hs_drop request_judge_time(struct hs_responder *r, struct request *q
 /* ---- message 2 ------------------------------------------------------------------------------ */
 
 /* Write CONNECT_RESP; afterwards the transport keys can be split off @login->ik. */
-static int respond(struct hs_login *login, const struct hs_time *now, uint32_t server_index,
+static int respond(struct hs_login *login, const struct clock *now, uint32_t server_index,
                    const uint8_t payload[WIRE_PAYLOAD2_LEN], uint8_t *answer)
 {
     uint8_t ephemeral[NOISE_KEY_LEN];
@@ -327,7 +327,7 @@ static enum hs_drop request_take(struct hs_responder *r, struct request *q,
 }
 
 void hs_responder_request(struct hs_responder *r, const uint8_t *req, const uint8_t source[16],
-                          bool proven, const struct hs_time *now, struct hs_verdict_out *out)
+                          bool proven, const struct clock *now, struct hs_verdict_out *out)
 {
     struct request q = {
         .msg = req,
@@ -353,8 +353,8 @@ static bool status_is_callers(unsigned int status)
 }
 
 int hs_responder_grant(struct hs_responder *r, uint32_t handle, unsigned int status,
-                       uint32_t server_index, const struct hs_grant *grant,
-                       const struct hs_time *now, uint8_t *answer, struct hs_keys *keys)
+                       uint32_t server_index, const struct hs_grant *grant, const struct clock *now,
+                       uint8_t *answer, struct hs_keys *keys)
 {
     uint8_t payload[WIRE_PAYLOAD2_LEN];
     struct hs_login login;
@@ -375,7 +375,7 @@ int hs_responder_grant(struct hs_responder *r, uint32_t handle, unsigned int sta
     return rc;
 }
 
-void hs_responder_tick(struct hs_responder *r, const struct hs_time *now)
+void hs_responder_tick(struct hs_responder *r, const struct clock *now)
 {
     hs_handles_expire(&r->handles, now->mono_ms);
     challenge_turn(&r->challenge, now->mono_ms);

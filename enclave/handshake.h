@@ -1,8 +1,9 @@
 /*
  * The login, both sides of it: Noise_IKpsk2 with replay protection, challenges and grants.
  *
- * Pure in its inputs: the time comes in as an argument, randomness from libsodium; no socket, no
- * log line.  The responder lives in the enclave's main thread alone; nothing here is thread-safe.
+ * Pure in its inputs: the time comes in as an argument (the enclave's own clock, read once per
+ * message), randomness from libsodium; no socket, no log line.  The responder lives in the
+ * enclave's main thread alone; nothing here is thread-safe.
  */
 #ifndef ENCLAVE_HANDSHAKE_H
 #define ENCLAVE_HANDSHAKE_H
@@ -10,14 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/clock.h"
 #include "common/wire.h"
-
-/* One reading of the clocks, taken once per message by the enclave itself. */
-struct hs_time {
-    uint64_t mono_ms;  /* monotonic, for expiry */
-    uint64_t stamp_ms; /* the protocol's timestamp (protocol, header) */
-    uint64_t real_us;  /* CLOCK_REALTIME */
-};
 
 /* The two transport keys of a session.  Owner wipes. */
 struct hs_keys {
@@ -117,7 +112,7 @@ int hs_responder_user_del(struct hs_responder *r, uint32_t user_id);
  * reserved and user_len, then user), hs_time or challenge, a handle.
  */
 void hs_responder_request(struct hs_responder *r, const uint8_t *req, const uint8_t source[16],
-                          bool proven, const struct hs_time *now, struct hs_verdict_out *out);
+                          bool proven, const struct clock *now, struct hs_verdict_out *out);
 
 /**
  * hs_responder_grant() - finish a login with OK and a lease, or with a status
@@ -132,11 +127,11 @@ void hs_responder_request(struct hs_responder *r, const uint8_t *req, const uint
  * never given or is already used: the caller is hostile, wipe and exit.
  */
 int hs_responder_grant(struct hs_responder *r, uint32_t handle, unsigned int status,
-                       uint32_t server_index, const struct hs_grant *grant,
-                       const struct hs_time *now, uint8_t *answer, struct hs_keys *keys);
+                       uint32_t server_index, const struct hs_grant *grant, const struct clock *now,
+                       uint8_t *answer, struct hs_keys *keys);
 
 /** hs_responder_tick() - once a second: wipe expired handles, turn challenge epochs. */
-void hs_responder_tick(struct hs_responder *r, const struct hs_time *now);
+void hs_responder_tick(struct hs_responder *r, const struct clock *now);
 
 /* ---- initiator ---------------------------------------------------------------------------- */
 
@@ -166,7 +161,7 @@ struct hs_request_in {
  * Any earlier attempt's state is wiped.  mac2 is zeros.
  */
 void hs_initiator_request(struct hs_initiator *i, const struct hs_request_in *in,
-                          const struct hs_time *now, uint8_t req[WIRE_CONNECT_REQ_LEN]);
+                          const struct clock *now, uint8_t req[WIRE_CONNECT_REQ_LEN]);
 
 /* An authenticated answer. */
 struct hs_answer {
@@ -187,7 +182,7 @@ struct hs_answer {
  *
  * Return: 0; -EBADMSG (does not verify or is malformed); -ENOENT (nothing was asked); -ETIMEDOUT.
  */
-int hs_initiator_answer(struct hs_initiator *i, const uint8_t *resp, const struct hs_time *now,
+int hs_initiator_answer(struct hs_initiator *i, const uint8_t *resp, const struct clock *now,
                         struct hs_answer *out, struct hs_keys *keys);
 
 #endif

@@ -73,7 +73,7 @@ static uint64_t next_hs_time(const struct hs_initiator *i, uint64_t real_us)
 }
 
 void hs_initiator_request(struct hs_initiator *i, const struct hs_request_in *in,
-                          const struct hs_time *now, uint8_t req[WIRE_CONNECT_REQ_LEN])
+                          const struct clock *now, uint8_t req[WIRE_CONNECT_REQ_LEN])
 {
     struct hs_payload1 p = {.mtu = in->mtu, .user_len = i->user_len};
     uint8_t payload[WIRE_PAYLOAD1_LEN], prologue[HS_PROLOGUE_LEN], ephemeral[NOISE_KEY_LEN];
@@ -134,7 +134,7 @@ static int answer_read(const struct hs_initiator *i, struct noise_ik *ik, const 
     return 0;
 }
 
-int hs_initiator_answer(struct hs_initiator *i, const uint8_t *resp, const struct hs_time *now,
+int hs_initiator_answer(struct hs_initiator *i, const uint8_t *resp, const struct clock *now,
                         struct hs_answer *out, struct hs_keys *keys)
 {
     uint8_t challenge[WIRE_CHALLENGE_LEN] = {0};

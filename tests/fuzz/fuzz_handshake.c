@@ -49,7 +49,7 @@ static void start(void)
 }
 
 /* Hand @req to the server with one byte changed; a change that mac1 covers must be noticed. */
-static void send_request(const uint8_t *step, const struct hs_time *now)
+static void send_request(const uint8_t *step, const struct clock *now)
 {
     const size_t at = step[2] + (size_t)(step[3] & 1) * 24;
     struct hs_verdict_out out;
@@ -64,7 +64,7 @@ static void send_request(const uint8_t *step, const struct hs_time *now)
     req[at] ^= step[4];
 }
 
-static void send_grant(const uint8_t *step, const struct hs_time *now)
+static void send_grant(const uint8_t *step, const struct clock *now)
 {
     const uint32_t number = step[2] ? handle : be32_get(step + 3);
     struct hs_grant grant = {.mtu = 1400};
@@ -74,7 +74,7 @@ static void send_grant(const uint8_t *step, const struct hs_time *now)
         require(hs_responder_grant(server, number, 0, 1, &grant, now, answer, &keys) == -EBADMSG);
 }
 
-static void send_answer(const uint8_t *step, const struct hs_time *now)
+static void send_answer(const uint8_t *step, const struct clock *now)
 {
     const size_t at = step[2] % sizeof(answer);
     struct hs_answer out;
@@ -89,7 +89,7 @@ static void send_answer(const uint8_t *step, const struct hs_time *now)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct hs_time now = {.mono_ms = 1000, .stamp_ms = 1000, .real_us = 1000};
+    struct clock now = {.mono_ms = 1000, .stamp_ms = 1000, .real_us = 1000};
     uint8_t step[16] = {0};
 
     start();

@@ -29,7 +29,7 @@ static const uint8_t source[16] = {10, 1, 2, 3};
 static const uint8_t zeros[32];
 
 /* One server and one client that know each other. */
-static struct hs_time now;
+static struct clock now;
 static struct hs_responder *server;
 static struct hs_initiator *client;
 static uint8_t *server_mem, *client_mem;
@@ -88,7 +88,7 @@ static inline void server_restart(void)
 static inline int setup(void **state)
 {
     (void)state;
-    now = (struct hs_time){.mono_ms = 777, .stamp_ms = 5000000, .real_us = 1800000000000000};
+    now = (struct clock){.mono_ms = 777, .stamp_ms = 5000000, .real_us = 1800000000000000};
     cred_key_random(server_key);
     cred_public(server_key, server_public);
     cred_key_random(alice_key);
