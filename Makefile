@@ -68,6 +68,7 @@ DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/la
             daemon/datapath/peers.c daemon/datapath/udp.c daemon/datapath/report.c \
             daemon/datapath/icmp.c daemon/datapath/pmtu.c daemon/datapath/probe.c
 CONFIG   := daemon/config.c daemon/config_check.c daemon/config_networks.c
+CONFIG   += daemon/config_routing.c
 
 SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_change.c \
               daemon/session_path.c daemon/login.c daemon/admission.c daemon/lease.c daemon/ctl.c \

@@ -16,7 +16,12 @@ size_t field_size(const struct schema_field *f)
         return sizeof(struct ip_addr);
     case SCHEMA_PREFIX:
     case SCHEMA_ROUTE:
+    case SCHEMA_NETWORK:
         return sizeof(struct ip_prefix);
+    case SCHEMA_MARK:
+        return sizeof(struct value_mark);
+    case SCHEMA_UIDS:
+        return sizeof(struct value_span);
     case SCHEMA_RANGE:
         return sizeof(struct ip_range);
     case SCHEMA_LISTEN:
@@ -113,6 +118,9 @@ static int text_check(const struct schema_field *f, const char *text, struct err
     case SCHEMA_RANGE:
     case SCHEMA_LISTEN:
     case SCHEMA_ROUTE:
+    case SCHEMA_NETWORK:
+    case SCHEMA_MARK:
+    case SCHEMA_UIDS:
     case SCHEMA_TABLE:
     case SCHEMA_IGNORED:
     case SCHEMA_TYPE_NUM:
@@ -121,22 +129,26 @@ static int text_check(const struct schema_field *f, const char *text, struct err
     return value_text(text, max, err);
 }
 
+static int network_parse(const char *text, struct ip_prefix *out, struct err *err)
+{
+    struct ip_prefix prefix;
+    int rc = value_prefix(text, &prefix, err);
+
+    if (rc == 0)
+        *out = ip_prefix_network(prefix);
+    return rc;
+}
+
 /* "default" is a route to everything, and everything has two families. */
 static int route_parse(const char *text, struct ip_prefix *out, size_t *n, struct err *err)
 {
-    struct ip_prefix prefix;
-    int rc;
-
     if (strcmp(text, "default") == 0) {
         out[0] = (struct ip_prefix){.addr.family = 4};
         out[1] = (struct ip_prefix){.addr.family = 6};
         *n = 2;
         return 0;
     }
-    rc = value_prefix(text, &prefix, err);
-    if (rc == 0)
-        *out = ip_prefix_network(prefix);
-    return rc;
+    return network_parse(text, out, err);
 }
 
 int field_parse(const struct schema_field *f, const char *text, struct arena *arena, void *out,
@@ -196,6 +208,12 @@ int field_parse(const struct schema_field *f, const char *text, struct arena *ar
         return value_listen(text, out, err);
     case SCHEMA_ROUTE:
         return route_parse(text, out, n, err);
+    case SCHEMA_NETWORK:
+        return network_parse(text, out, err);
+    case SCHEMA_MARK:
+        return value_mark(text, out, err);
+    case SCHEMA_UIDS:
+        return value_uids(text, out, err);
     case SCHEMA_TABLE:
     case SCHEMA_IGNORED:
     case SCHEMA_TYPE_NUM:

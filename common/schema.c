@@ -163,6 +163,54 @@ static int list_read(struct walk *w, const struct schema_field *f, const struct 
     return 0;
 }
 
+/* "default" may stand alone where a list would hold its two prefixes. */
+static int word_read(struct walk *w, const struct schema_field *f, const struct doc_node *node,
+                     void *out)
+{
+    char *items = arena_array(w->arena, FIELD_VALUES_MAX, field_size(f));
+    size_t n;
+    int rc;
+
+    if (!items)
+        return -ENOMEM;
+    rc = scalar_read(w, f, node, items, &n);
+    if (rc == 0)
+        list_store(f, out, items, n);
+    return rc;
+}
+
+static int items_read(struct walk *w, const struct schema_field *f, const struct doc_node *node,
+                      void *out)
+{
+    const size_t size = f->table->entry_size;
+    char *items;
+
+    if (node->bad || doc_is_null(node))
+        return 0;
+    if (node->kind != DOC_LIST) {
+        complain(w, &node->pos, "must be a list (begin each entry with \"- \")");
+        return 0;
+    }
+    if (node->n > f->max_items) {
+        problem_add(w->problems, PROBLEM_ERROR, &node->pos, w->path,
+                    "has %zu entries (at most %u are allowed)", node->n, f->max_items);
+        return 0;
+    }
+    items = arena_array(w->arena, node->n, size);
+    if (!items)
+        return -ENOMEM;
+    for (size_t i = 0; i < node->n; i++) {
+        size_t before = path_push_index(w, i);
+        int rc = table_read(w, f->table, node->items[i], &node->items[i]->pos, items + i * size);
+
+        path_pop(w, before);
+        if (rc < 0)
+            return rc;
+    }
+    list_store(f, out, items, node->n);
+    return 0;
+}
+
 static int name_check(const struct schema_table *table, const char *name, struct err *err)
 {
     return table->name_type == SCHEMA_USER ? value_user(name, err) : value_name(name, err);
@@ -248,6 +296,10 @@ static int field_read(struct walk *w, const struct schema_field *f, const struct
     switch (f->shape) {
     case SCHEMA_LIST:
         return list_read(w, f, node, out);
+    case SCHEMA_WORD:
+        return word_read(w, f, node, out);
+    case SCHEMA_ITEMS:
+        return items_read(w, f, node, out);
     case SCHEMA_MAP:
         return map_read(w, f, node, out);
     case SCHEMA_ONE:

@@ -36,6 +36,9 @@ enum schema_type {
     SCHEMA_RANGE,    /* struct ip_range */
     SCHEMA_LISTEN,   /* struct ip_endpoint; a list that may be a port alone: both families */
     SCHEMA_ROUTE,    /* struct ip_prefix without host bits; "default" is both families' /0 */
+    SCHEMA_NETWORK,  /* struct ip_prefix without host bits */
+    SCHEMA_MARK,     /* struct value_mark */
+    SCHEMA_UIDS,     /* struct value_span */
     SCHEMA_TABLE,    /* the members of `table`, at the member's offset */
     SCHEMA_IGNORED,  /* nothing: accepted, with `mend` as a note */
     SCHEMA_TYPE_NUM,
@@ -43,8 +46,10 @@ enum schema_type {
 
 enum schema_shape {
     SCHEMA_ONE,
-    SCHEMA_LIST, /* a pointer to an array of the type, and a size_t */
-    SCHEMA_MAP,  /* of tables: a pointer to an array of structs sorted by name, and a size_t */
+    SCHEMA_LIST,  /* a pointer to an array of the type, and a size_t */
+    SCHEMA_WORD,  /* likewise, from a single value: "default" is two prefixes */
+    SCHEMA_ITEMS, /* a list of tables: a pointer to an array of structs, and a size_t */
+    SCHEMA_MAP,   /* of tables: a pointer to an array of structs sorted by name, and a size_t */
 };
 
 struct schema_table;
@@ -69,8 +74,8 @@ struct schema_field {
 struct schema_table {
     const struct schema_field *fields;
     size_t n;
-    /* Only for the tables of a map: what each entry becomes. */
-    size_t entry_size;
+    size_t entry_size; /* list, map: of the struct that each entry becomes */
+    /* Only for the tables of a map. */
     enum schema_type name_type; /* SCHEMA_USER or SCHEMA_NAME */
     size_t name_offset;         /* of a char[name_size] */
     size_t name_size;

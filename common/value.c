@@ -389,6 +389,69 @@ int value_listen(const char *text, struct ip_endpoint *out, struct err *err)
     return 0;
 }
 
+/* A number in decimal or, with 0x, in hexadecimal.  @len of @text are looked at. */
+static int mark_number(const char *text, size_t len, uint32_t *out)
+{
+    uint32_t n = 0;
+
+    if (len < 3 || text[0] != '0' || text[1] != 'x')
+        return digits_parse(text, len, out);
+    if (len > 10)
+        return -EINVAL;
+    for (size_t i = 2; i < len; i++) {
+        const char *hex = "0123456789abcdef", *at;
+
+        at = strchr(hex, text[i] >= 'A' && text[i] <= 'F' ? text[i] + ('a' - 'A') : text[i]);
+        if (!at)
+            return -EINVAL;
+        n = n << 4 | (uint32_t)(at - hex);
+    }
+    *out = n;
+    return 0;
+}
+
+int value_mark(const char *text, struct value_mark *out, struct err *err)
+{
+    const char *slash = strchr(text, '/');
+    struct value_mark mark = {.mask = UINT32_MAX};
+
+    if (mark_number(text, slash ? (size_t)(slash - text) : strlen(text), &mark.value) < 0 ||
+        (slash && mark_number(slash + 1, strlen(slash + 1), &mark.mask) < 0) || mark.mask == 0)
+        return err_set(err, -EINVAL, "\"%.64s\" is not a mark (write it like 0x1 or 0x1/0xff)",
+                       text);
+    if (mark.value & ~mark.mask)
+        return err_set(err, -EINVAL,
+                       "\"%.64s\" never matches: the mask leaves bits of the mark out (widen it)",
+                       text);
+    *out = mark;
+    return 0;
+}
+
+int value_uids(const char *text, struct value_span *out, struct err *err)
+{
+    const char *dash = strchr(text, '-');
+    size_t len = dash ? (size_t)(dash - text) : strlen(text);
+    struct value_span span;
+
+    if (digits_parse(text, len, &span.first) < 0)
+        goto malformed;
+    span.last = span.first;
+    if (dash && digits_parse(dash + 1, strlen(dash + 1), &span.last) < 0)
+        goto malformed;
+    /* (uid_t)-1 means "leave as it is" to every system call. */
+    if (span.first == UINT32_MAX || span.last == UINT32_MAX)
+        goto malformed;
+    if (span.first > span.last)
+        return err_set(err, -EINVAL, "\"%.64s\" runs backwards (write the lower number first)",
+                       text);
+    *out = span;
+    return 0;
+
+malformed:
+    return err_set(err, -EINVAL,
+                   "\"%.64s\" is not a range of user ids (write it like 1101 or 1101-1199)", text);
+}
+
 int value_user(const char *text, struct err *err)
 {
     if (!cred_user_valid(text))

@@ -63,6 +63,24 @@ int value_endpoint(const char *text, char *host, uint16_t *port, struct err *err
 /** value_listen() - an address of this host and a port, "0.0.0.0:51820" or "[::]:51820". */
 int value_listen(const char *text, struct ip_endpoint *out, struct err *err);
 
+/* A packet's mark: the bits of mask are compared with value. */
+struct value_mark {
+    uint32_t value;
+    uint32_t mask;
+};
+
+/* Both ends belong to it. */
+struct value_span {
+    uint32_t first;
+    uint32_t last;
+};
+
+/** value_mark() - "0x1/0xff", "1/255" or "7" (all 32 bits); the value lies within the mask. */
+int value_mark(const char *text, struct value_mark *out, struct err *err);
+
+/** value_uids() - "1101" or "1101-1199"; 4294967295 is nobody's number. */
+int value_uids(const char *text, struct value_span *out, struct err *err);
+
 /** value_user(), value_realm() - names by the rules of common/cred.h. */
 int value_user(const char *text, struct err *err);
 int value_realm(const char *text, struct err *err);

@@ -18,11 +18,14 @@
 #include "common/schema.h"
 #include "common/yaml.h"
 #include "daemon/config_check.h"
+#include "daemon/config_routing.h"
 
 #define LIST_MAX        64
 #define SOCKET_PATH_MAX 107 /* sun_path of unix(7), less its NUL */
 #define GROUP_NAME_MAX  32
 
+static const char *const drift_names[] = {"repair", "report", NULL};
+static const char *const invalid_names[] = {"last-good", "refuse", NULL};
 static const char *const log_names[] = {"error", "warning", "info", "debug", NULL};
 
 static const struct schema_field server_fields[] = {
@@ -247,6 +250,28 @@ static const struct schema_field control_fields[] = {
 static const struct schema_table control_table = {.fields = control_fields,
                                                   .n = ARRAY_SIZE(control_fields)};
 
+static const struct schema_field reconcile_fields[] = {
+    {
+        .key = "interval",
+        .doc = "How often the kernel is looked at even when it announced no change.",
+        .type = SCHEMA_DURATION,
+        SCHEMA_AT(config, reconcile_interval_s),
+        .min = 1,
+        .max = 86400,
+        .preset = "60s",
+    },
+    {
+        .key = "drift",
+        .doc = "repair puts right what others changed of ours; report only says so.",
+        .type = SCHEMA_ENUM,
+        SCHEMA_AT(config, drift),
+        .names = drift_names,
+        .preset = "repair",
+    },
+};
+static const struct schema_table reconcile_table = {.fields = reconcile_fields,
+                                                    .n = ARRAY_SIZE(reconcile_fields)};
+
 static const struct schema_field root_fields[] = {
     {
         .key = "version",
@@ -277,6 +302,55 @@ static const struct schema_field root_fields[] = {
         SCHEMA_AT_N(config, users, n_users),
         .max_items = CONFIG_USERS_MAX,
         .table = &user_table,
+    },
+    {
+        .key = "routes",
+        .doc = "Routes of the host.",
+        .type = SCHEMA_TABLE,
+        .shape = SCHEMA_ITEMS,
+        SCHEMA_AT_N(config, routes, n_routes),
+        .max_items = CONFIG_ROUTES_MAX,
+        .table = &config_route_table,
+    },
+    {
+        .key = "rules",
+        .doc = "Which packets ask which routing table.",
+        .type = SCHEMA_TABLE,
+        .shape = SCHEMA_ITEMS,
+        SCHEMA_AT_N(config, rules, n_rules),
+        .max_items = CONFIG_RULES_MAX,
+        .table = &config_rule_table,
+    },
+    {
+        .key = "forwarding",
+        .doc = "true: the host forwards packets, IPv4 and IPv6; false leaves it as it is.",
+        .type = SCHEMA_BOOL,
+        SCHEMA_AT(config, forwarding),
+        .preset = "false",
+    },
+    {
+        .key = "masquerade",
+        .doc = "Which packets leave the host under its own address.",
+        .type = SCHEMA_TABLE,
+        .shape = SCHEMA_ITEMS,
+        SCHEMA_AT_N(config, masquerade, n_masquerade),
+        .max_items = CONFIG_MASQUERADE_MAX,
+        .table = &config_masquerade_table,
+    },
+    {
+        .key = "reconcile",
+        .doc = "How the kernel is kept as this file says.",
+        .type = SCHEMA_TABLE,
+        .table = &reconcile_table,
+    },
+    {
+        .key = "on-invalid",
+        .doc = "What a start with a bad file does: last-good runs the last confirmed "
+               "configuration, refuse ends.",
+        .type = SCHEMA_ENUM,
+        SCHEMA_AT(config, on_invalid),
+        .names = invalid_names,
+        .preset = "last-good",
     },
     {
         .key = "log",

@@ -10,6 +10,7 @@
 #include "common/ip.h"
 #include "common/log.h"
 #include "common/problem.h"
+#include "common/value.h"
 #include "common/wire.h"
 
 struct arena;
@@ -20,6 +21,10 @@ struct arena;
 /* Of all users together: the enclave has room for four times as many, see keystore.c. */
 #define CONFIG_NETWORKS_MAX    4096
 #define CONFIG_PUSH_ROUTES_MAX 1024
+#define CONFIG_ROUTES_MAX      16384
+#define CONFIG_RULES_MAX       16384
+#define CONFIG_MASQUERADE_MAX  64
+#define CONFIG_TABLE_MAIN      254
 
 struct config_user {
     char name[WIRE_USER_MAX + 1];
@@ -33,6 +38,58 @@ struct config_user {
     uint32_t max_devices;
     const char *file; /* where the user is described */
     uint32_t line;
+};
+
+enum config_route_type {
+    CONFIG_ROUTE_UNICAST,
+    CONFIG_ROUTE_UNREACHABLE,
+    CONFIG_ROUTE_BLACKHOLE,
+};
+
+struct config_route {
+    struct ip_prefix *to; /* one, or both families' /0; host bits clear */
+    size_t n_to;
+    char device[IFNAMSIZ]; /* empty: whatever leads to via */
+    struct ip_addr via;    /* family 0: none */
+    uint32_t table;        /* never 0 */
+    uint32_t metric;
+    enum config_route_type type;
+};
+
+enum config_family {
+    CONFIG_FAMILY_BOTH,
+    CONFIG_FAMILY_IP4,
+    CONFIG_FAMILY_IP6,
+};
+
+struct config_rule {
+    uint32_t priority;
+    struct ip_prefix from, to; /* family 0: any */
+    char iif[IFNAMSIZ];        /* empty: any */
+    char oif[IFNAMSIZ];
+    struct value_mark mark;      /* mask 0: any */
+    struct value_span uids;      /* when has_uids */
+    uint32_t table;              /* never 0 */
+    uint32_t suppress_prefixlen; /* when has_suppress */
+    enum config_family family;   /* as written; what it comes to: */
+    bool ip4, ip6, has_uids, has_suppress;
+};
+
+struct config_masquerade {
+    struct ip_prefix from;
+    char device[IFNAMSIZ];
+};
+
+/* What becomes of drift: somebody else changed what is ours. */
+enum config_drift {
+    CONFIG_DRIFT_REPAIR,
+    CONFIG_DRIFT_REPORT,
+};
+
+/* What a start with a bad file does. */
+enum config_invalid {
+    CONFIG_INVALID_LAST_GOOD,
+    CONFIG_INVALID_REFUSE,
 };
 
 /* Everything it points to lives in its arena; never keep a pointer into it across a reload. */
@@ -66,6 +123,19 @@ struct config {
 
     struct config_user *users; /* sorted by name */
     size_t n_users;
+
+    /* the host's routing; in the order of the file */
+    struct config_route *routes;
+    size_t n_routes;
+    struct config_rule *rules;
+    size_t n_rules;
+    bool forwarding; /* false: as the host has it */
+    struct config_masquerade *masquerade;
+    size_t n_masquerade;
+
+    uint32_t reconcile_interval_s;
+    enum config_drift drift;
+    enum config_invalid on_invalid;
 
     enum log_level log_level;
     const char *log_file; /* NULL: standard error or the journal */

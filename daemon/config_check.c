@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/arena.h"
+#include "daemon/config_routing.h"
 
 #define PATH_SIZE    CHECK_PATH_SIZE
 #define RANGE_STRLEN (2 * IP_ADDR_STRLEN)
@@ -477,5 +478,5 @@ int config_check(struct config *config, const struct doc_node *root, struct prob
         rc = check_keys(&c);
     if (rc == 0)
         rc = check_networks(&c, addresses_good);
-    return rc;
+    return rc < 0 ? rc : check_routing(&c);
 }

@@ -144,10 +144,61 @@ static void test_defaults(void **state)
     assert_string_equal(config->control_socket, "/run/vpn/vpn.sock");
     assert_string_equal(config->control_group, "vpn");
     assert_string_equal(config->state, "/var/lib/vpn");
+    assert_int_equal(config->n_routes + config->n_rules + config->n_masquerade, 0);
+    assert_false(config->forwarding);
+    assert_int_equal(config->reconcile_interval_s, 60);
+    assert_int_equal(config->drift, CONFIG_DRIFT_REPAIR);
+    assert_int_equal(config->on_invalid, CONFIG_INVALID_LAST_GOOD);
     assert_non_null(config_prefix(config, 4));
     assert_null(config_prefix(config, 6));
     config_free(config);
     config_free(NULL);
+}
+
+static void assert_routing(const struct config *config)
+{
+    const struct config_route *route = config->routes;
+    const struct config_rule *rule = config->rules;
+
+    assert_int_equal(config->n_routes, 3);
+    assert_int_equal(route[0].n_to, 2);
+    assert_int_equal(route[0].to[1].addr.family, 6);
+    assert_string_equal(route[0].device, "tun101");
+    assert_int_equal(route[0].table, 101);
+    /* A gateway says which of the two families is meant. */
+    assert_int_equal(route[1].n_to, 1);
+    assert_int_equal(route[1].to[0].addr.family, 6);
+    assert_int_equal(route[1].table, CONFIG_TABLE_MAIN);
+    assert_int_equal(route[1].metric, 50);
+    assert_addr(&route[1].via, "fd00::7");
+    assert_addr(&route[2].to[0].addr, "10.66.0.0");
+    assert_int_equal(route[2].type, CONFIG_ROUTE_BLACKHOLE);
+    assert_int_equal(route[2].table, CONFIG_TABLE_MAIN);
+
+    assert_int_equal(config->n_rules, 3);
+    assert_int_equal(rule[0].priority, 10101);
+    assert_true(rule[0].ip4 && rule[0].ip6 && rule[0].has_uids && !rule[0].has_suppress);
+    assert_int_equal(rule[0].uids.first, 1101);
+    assert_int_equal(rule[0].uids.last, 1101);
+    assert_int_equal(rule[0].mark.mask, 0);
+    assert_true(rule[1].ip4 && !rule[1].ip6 && !rule[1].has_uids);
+    assert_addr(&rule[1].from.addr, "10.8.0.0");
+    assert_string_equal(rule[1].iif, "vpn0");
+    assert_string_equal(rule[1].oif, "eth0");
+    assert_int_equal(rule[1].mark.value, 1);
+    assert_int_equal(rule[1].mark.mask, 255);
+    assert_true(!rule[2].ip4 && rule[2].ip6 && rule[2].has_suppress);
+    assert_int_equal(rule[2].suppress_prefixlen, 0);
+    assert_int_equal(rule[2].uids.last, 9);
+    assert_int_equal(rule[2].mark.mask, UINT32_MAX);
+    assert_int_equal(rule[2].table, CONFIG_TABLE_MAIN);
+
+    assert_true(config->forwarding);
+    assert_int_equal(config->n_masquerade, 1);
+    assert_string_equal(config->masquerade[0].device, "eth0");
+    assert_int_equal(config->reconcile_interval_s, 300);
+    assert_int_equal(config->drift, CONFIG_DRIFT_REPORT);
+    assert_int_equal(config->on_invalid, CONFIG_INVALID_REFUSE);
 }
 
 static void test_whole(void **state)
@@ -177,6 +228,20 @@ static void test_whole(void **state)
         "    address: [10.8.0.10, \"fd08::5\"]\n"
         "    max-devices: 7\n"
         "    enabled: false\n"
+        "routes:\n"
+        "  - {to: default, device: tun101, table: 101}\n"
+        "  - {to: default, via: \"fd00::7\", metric: 50, table: main}\n"
+        "  - {to: 10.66.1.2/16, type: blackhole}\n"
+        "rules:\n"
+        "  - {priority: 10101, uids: 1101, table: 101}\n"
+        "  - {priority: 200, from: 10.8.0.9/24, iif: vpn0, oif: eth0, mark: 0x1/0xff, table: "
+        "200}\n"
+        "  - {priority: 300, uids: 5-9, family: ipv6, mark: 0xF, suppress-prefixlength: 0, table: "
+        "main}\n"
+        "forwarding: true\n"
+        "masquerade: [{from: 10.8.0.0/24, device: eth0}]\n"
+        "reconcile: {interval: 5m, drift: report}\n"
+        "on-invalid: refuse\n"
         "log: {level: debug, file: /l}\n"
         "control: {socket: /c, group: wheel}\n"
         "state: /s\n";
@@ -221,6 +286,7 @@ static void test_whole(void **state)
     assert_string_equal(config->control_socket, "/c");
     assert_string_equal(config->control_group, "wheel");
     assert_string_equal(config->state, "/s");
+    assert_routing(config);
     config_free(config);
 }
 

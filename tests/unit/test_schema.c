@@ -94,6 +94,43 @@ static void test_dates(void **state)
     assert_int_equal(end, 7);
 }
 
+static void test_marks_and_uids(void **state)
+{
+    static const struct {
+        const char *text;
+        uint32_t value, mask;
+    } good[] = {{"7", 7, UINT32_MAX},
+                {"0x1/0xff", 1, 0xff},
+                {"0xdeadBEEF", 0xdeadbeef, UINT32_MAX},
+                {"1/3", 1, 3},
+                {"0/0x1", 0, 1},
+                {"0xffffffff/0xffffffff", UINT32_MAX, UINT32_MAX}};
+    static const char *const bad[] = {"",    "0x",  "0xg",   "0x123456789", "1/",        "/1",
+                                      "1/0", "2/1", "1/2/3", "0X1",         "-1",        "07",
+                                      " 7",  "7 ",  "x",     "1/0x",        "4294967296"};
+    static const char *const bad_uids[] = {"",    "-",          "5-", "-5",           "6-5",
+                                           "0x5", "4294967295", "a",  "5-4294967295", "1-2-3"};
+    struct value_mark mark;
+    struct value_span uids = {1, 2};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        assert_int_equal(value_mark(good[i].text, &mark, NULL), 0);
+        assert_int_equal(mark.value, good[i].value);
+        assert_int_equal(mark.mask, good[i].mask);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(value_mark(bad[i], &mark, NULL), -EINVAL);
+    for (size_t i = 0; i < ARRAY_SIZE(bad_uids); i++)
+        assert_int_equal(value_uids(bad_uids[i], &uids, NULL), -EINVAL);
+    assert_int_equal(uids.last, 2);
+    assert_int_equal(value_uids("0-4294967294", &uids, NULL), 0);
+    assert_int_equal(uids.first, 0);
+    assert_int_equal(uids.last, UINT32_MAX - 1);
+    assert_int_equal(value_uids("1101", &uids, NULL), 0);
+    assert_int_equal(uids.last, 1101);
+}
+
 static void test_names(void **state)
 {
     static const char *const devices[] = {"tun0", "a", "fifteen-letters", "eth0.5", "\xc3\xa4"};
@@ -237,6 +274,12 @@ struct child {
     const char *user;
 };
 
+struct item {
+    struct ip_prefix network;
+    struct value_mark mark;
+    struct value_span uids;
+};
+
 struct sample {
     bool flag;
     uint16_t small;
@@ -253,6 +296,10 @@ struct sample {
     size_t n_numbers;
     const char **words;
     size_t n_words;
+    struct ip_prefix *word;
+    size_t n_word;
+    struct item *items;
+    size_t n_items;
     struct child *children;
     size_t n_children;
 };
@@ -274,6 +321,20 @@ static const struct schema_table child_table = {
     .name_type = SCHEMA_NAME,
     .name_offset = offsetof(struct child, name),
     .name_size = 65,
+};
+static const struct schema_field item_fields[] = {
+    {.key = "network",
+     .type = SCHEMA_NETWORK,
+     SCHEMA_AT(item, network),
+     .required = true,
+     .mend = "write it"},
+    {.key = "mark", .type = SCHEMA_MARK, SCHEMA_AT(item, mark)},
+    {.key = "uids", .type = SCHEMA_UIDS, SCHEMA_AT(item, uids)},
+};
+static const struct schema_table item_table = {
+    .fields = item_fields,
+    .n = ARRAY_SIZE(item_fields),
+    .entry_size = sizeof(struct item),
 };
 static const struct schema_field group_fields[] = {
     {.key = "flag", .type = SCHEMA_BOOL, SCHEMA_AT(sample, flag), .preset = "true"},
@@ -332,6 +393,13 @@ static const struct schema_field sample_fields[] = {
      .shape = SCHEMA_LIST,
      SCHEMA_AT_N(sample, words, n_words),
      .max_items = 5},
+    {.key = "word", .type = SCHEMA_ROUTE, .shape = SCHEMA_WORD, SCHEMA_AT_N(sample, word, n_word)},
+    {.key = "items",
+     .type = SCHEMA_TABLE,
+     .shape = SCHEMA_ITEMS,
+     SCHEMA_AT_N(sample, items, n_items),
+     .max_items = 3,
+     .table = &item_table},
     {.key = "old", .type = SCHEMA_IGNORED, .mend = "is ignored"},
     {.key = "children",
      .type = SCHEMA_TABLE,
@@ -402,7 +470,10 @@ static void test_values(void **state)
                       "endpoint: a.b:1\nrealm: r-0123456789abcdef\nkey: " KEY "\ndevice: tun7\n"
                       "addr: fd08::1\nroutes: [10.1.2.3/8, default]\nlisten: [\"10.0.0.1:5\"]\n"
                       "numbers: [1, 2, 3]\nwords: [one, 2]\nold: {whatever: [1]}\n"
-                      "children: {zoe: {user: z, size: 9}, adam: {user: a}}\n");
+                      "children: {zoe: {user: z, size: 9}, adam: {user: a}}\n"
+                      "word: default\n"
+                      "items:\n  - {network: 10.1.2.3/8, uids: 7, mark: 0x1/0x3}\n"
+                      "  - network: fd08::1/64\n");
     assert_int_equal(r.problems.n_errors, 0);
     assert_int_equal(r.problems.n, 1);
     assert_string_equal(r.problems.items[0].text, "f:16:6: old: is ignored");
@@ -435,6 +506,14 @@ static void test_values(void **state)
     assert_int_equal(r.out.children[0].size, 3);
     assert_string_equal(r.out.children[1].user, "z");
     assert_int_equal(r.out.children[1].size, 9);
+    assert_int_equal(r.out.n_word, 2);
+    assert_int_equal(r.out.word[1].addr.family, 6);
+    assert_int_equal(r.out.n_items, 2);
+    assert_int_equal(r.out.items[0].network.addr.bytes[1], 0);
+    assert_int_equal(r.out.items[0].uids.last, 7);
+    assert_int_equal(r.out.items[0].mark.mask, 3);
+    assert_int_equal(r.out.items[1].network.len, 64);
+    assert_int_equal(r.out.items[1].mark.mask, 0);
     reading_end(&r);
 }
 
@@ -450,13 +529,16 @@ static void test_errors(void **state)
         "f:7:1: seconts: unknown key (did you mean \"seconds\"?)",
         "f:8:1: nothing-like-it: unknown key (check the spelling and the indentation)",
         "f:9:7: addr: has no value (write one, or remove the key)",
+        "f:10:9: items[0].network: is missing (write it)",
+        "f:10:13: items[1]: must be a map of keys (write \"key: value\" lines below it)",
     };
     struct reading r;
 
     (void)state;
     reading_start(&r, "group: {flag: \"true\"}\ncolor: gren\ntext: 123456789\n"
                       "routes: [a, b, c, d]\nnumbers: [1, x, 3]\nchildren: {a: , b: , c: , d: }\n"
-                      "seconts: 5s\nnothing-like-it: 1\naddr: ~\n");
+                      "seconts: 5s\nnothing-like-it: 1\naddr: ~\n"
+                      "items: [{}, 7]\n");
     assert_int_equal(r.problems.n, ARRAY_SIZE(expected));
     for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
         assert_string_equal(r.problems.items[i].text, expected[i]);
@@ -470,11 +552,12 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_durations),
-        cmocka_unit_test(test_dates),          cmocka_unit_test(test_names),
-        cmocka_unit_test(test_endpoints),      cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_low_order_keys), cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_values),         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_numbers),  cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_dates),    cmocka_unit_test(test_marks_and_uids),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_endpoints),
+        cmocka_unit_test(test_ranges),   cmocka_unit_test(test_low_order_keys),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_errors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
