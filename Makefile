@@ -64,6 +64,9 @@ NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink
             netlink/route.c netlink/rule.c netlink/tun.c netlink/sysctl.c
 NETLINK  += netlink/tc.c
 NETLINK  += netlink/firewall.c
+# The engine's pure half: links no netlink library.
+NET_PURE := netlink/object.c netlink/noun.c netlink/set.c
+NETLINK  += $(filter-out $(NETLINK),$(NET_PURE))
 DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/lane_in.c \
             daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/trie.c \
             daemon/datapath/peers.c daemon/datapath/udp.c daemon/datapath/report.c \
@@ -145,6 +148,7 @@ IP := common/ip.c common/err.c
 $(eval $(call helper,flood,net,common/mac.c common/wire.c common/cred.c common/err.c,libsodium))
 $(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
 $(eval $(call test,test_firewall,unit,netlink/firewall.c netlink/object.c common/ip.c))
+$(eval $(call test,test_netset,unit,$(NET_PURE) $(IP)))
 $(eval $(call test,test_netlink,net,$(NETLINK) $(IP),libnl-3.0 libcap-ng))
 HS := enclave/handshake.c enclave/hs_initiator.c enclave/hs_limit.c enclave/hs_seen.c \
       enclave/hs_users.c enclave/hs_handles.c enclave/hs_payload.c enclave/challenge.c \

@@ -52,6 +52,17 @@ static int parse_ip6ll(const struct nlattr *spec, struct net_link *link)
     return 0;
 }
 
+static int parse_alias(const struct nlattr *attr, struct net_link *link)
+{
+    size_t len = strnlen(nla_data(attr), (size_t)nla_len(attr));
+
+    if (len >= sizeof(link->alias))
+        len = sizeof(link->alias) - 1;
+    memcpy(link->alias, nla_data(attr), len);
+    link->alias[len] = '\0';
+    return 0;
+}
+
 static int parse_attr(const struct nlattr *attr, struct net_link *link)
 {
     uint8_t carrier;
@@ -62,7 +73,7 @@ static int parse_attr(const struct nlattr *attr, struct net_link *link)
     case IFLA_MTU:
         return net_attr_u32(attr, &link->mtu);
     case IFLA_IFALIAS:
-        return net_attr_str(attr, link->alias, sizeof(link->alias));
+        return parse_alias(attr, link);
     /* Unlike IFF_LOWER_UP it is told for links that are down as well. */
     case IFLA_CARRIER:
         if (net_attr_u8(attr, &carrier) < 0)

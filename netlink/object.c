@@ -43,11 +43,12 @@ unsigned int net_link_diff(const struct net_link *want, const struct net_link *h
 {
     unsigned int diff = 0;
 
-    if (want->mtu != have->mtu)
+    if (want->mtu != 0 && want->mtu != have->mtu)
         diff |= NET_LINK_MTU;
     if (strcmp(want->alias, have->alias) != 0)
         diff |= NET_LINK_ALIAS;
-    if (have->ip6ll != NET_IP6LL_ABSENT && want->ip6ll != have->ip6ll)
+    if (want->ip6ll != NET_IP6LL_ABSENT && have->ip6ll != NET_IP6LL_ABSENT &&
+        want->ip6ll != have->ip6ll)
         diff |= NET_LINK_IP6LL;
     if (want->up != have->up)
         diff |= NET_LINK_UP;
@@ -91,10 +92,13 @@ int net_route_cmp_id(const struct net_route *a, const struct net_route *b)
     return order;
 }
 
-bool net_route_same(const struct net_route *a, const struct net_route *b)
+bool net_route_same(const struct net_route *want, const struct net_route *have)
 {
-    return a->type == b->type && a->ifindex == b->ifindex && a->protocol == b->protocol &&
-           a->has_more == b->has_more;
+    bool any_device = want->via.family && want->ifindex == 0;
+
+    return want->type == have->type && (any_device || want->ifindex == have->ifindex) &&
+           ip_addr_equal(&want->via, &have->via) && ip_addr_equal(&want->src, &have->src) &&
+           want->protocol == have->protocol && want->has_more == have->has_more;
 }
 
 static int rule_cmp_selectors(const struct net_rule *a, const struct net_rule *b)
@@ -187,6 +191,22 @@ static void append_dev(char *buf, const char *dev, uint32_t ifindex)
         append(buf, " dev #%u", ifindex);
 }
 
+const char *net_link_format(const struct net_link *link, char *buf)
+{
+    buf[0] = '\0';
+    append(buf, "%s", link->name);
+    if (link->kind[0])
+        append(buf, " type %s", link->kind);
+    if (link->mtu)
+        append(buf, " mtu %u", link->mtu);
+    append(buf, " %s", link->up ? "up" : "down");
+    if (link->ip6ll == NET_IP6LL_NONE)
+        append(buf, " addrgenmode none");
+    if (link->alias[0])
+        append(buf, " alias %s", link->alias);
+    return buf;
+}
+
 const char *net_addr_format(const struct net_addr *addr, const char *dev, char *buf)
 {
     char prefix[IP_PREFIX_STRLEN];
@@ -203,16 +223,21 @@ const char *net_route_format(const struct net_route *route, const char *dev, cha
         [NET_ROUTE_UNICAST] = "",
         [NET_ROUTE_UNREACHABLE] = "unreachable ",
         [NET_ROUTE_BLACKHOLE] = "blackhole ",
+        [NET_ROUTE_PROHIBIT] = "prohibit ",
         [NET_ROUTE_OTHER] = "special ",
     };
-    char prefix[IP_PREFIX_STRLEN];
+    char prefix[IP_PREFIX_STRLEN], addr[IP_ADDR_STRLEN];
 
     buf[0] = '\0';
     append(buf, "%s%s", words[route->type],
            route->dst.len > 0 ? ip_prefix_format(&route->dst, prefix)
                               : (route->dst.addr.family == 6 ? "default (IPv6)" : "default"));
-    if (route->ifindex)
+    if (route->via.family)
+        append(buf, " via %s", ip_addr_format(&route->via, addr));
+    if (route->ifindex || dev)
         append_dev(buf, dev, route->ifindex);
+    if (route->src.family)
+        append(buf, " src %s", ip_addr_format(&route->src, addr));
     append(buf, " table %u", route->table);
     if (net_route_metric(route))
         append(buf, " metric %u", net_route_metric(route));

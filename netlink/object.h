@@ -28,7 +28,7 @@
 #define NET_PROTO_CLIENT 87 /* "vpn-client" */
 
 #define NET_TABLE_MAIN       254
-#define NET_ALIAS_SIZE       256 /* the kernel's IFALIASZ */
+#define NET_ALIAS_SIZE       64 /* longer ones are cut when read: none of ours is as long */
 #define NET_KIND_SIZE        16
 #define NET_ROUTE_METRIC_IP6 1024 /* what IPv6 makes of metric 0 */
 #define NET_FORMAT_SIZE      320  /* enough for every _format() below */
@@ -43,7 +43,7 @@ enum net_link_part {
 
 /* How a device gets its IPv6 link-local address. */
 enum net_ip6ll {
-    NET_IP6LL_ABSENT, /* the device has no IPv6 at all */
+    NET_IP6LL_ABSENT, /* the device has no IPv6 at all; wanted: left as it is */
     NET_IP6LL_AUTO,   /* made by the kernel */
     NET_IP6LL_NONE,   /* none is made: "addrgenmode none" */
 };
@@ -53,7 +53,7 @@ struct net_link {
     char name[IFNAMSIZ];
     char kind[NET_KIND_SIZE]; /* "tun", "veth"; empty for a physical device */
     char alias[NET_ALIAS_SIZE];
-    uint32_t mtu;
+    uint32_t mtu; /* wanted: 0 leaves it as it is */
     bool up;      /* the administrator's wish */
     bool carrier; /* for a TUN: some process holds a queue of it */
     enum net_ip6ll ip6ll;
@@ -71,6 +71,7 @@ enum net_route_type {
     NET_ROUTE_UNICAST,
     NET_ROUTE_UNREACHABLE, /* refused with an ICMP message */
     NET_ROUTE_BLACKHOLE,   /* dropped without a word */
+    NET_ROUTE_PROHIBIT,    /* refused as "administratively prohibited" */
     NET_ROUTE_OTHER,       /* read only: a type we never write */
 };
 
@@ -78,10 +79,12 @@ struct net_route {
     struct ip_prefix dst; /* the family is always set; length 0 is the default route */
     uint32_t table;
     uint32_t metric;
-    uint32_t ifindex; /* where unicast leaves, else 0 */
+    uint32_t ifindex;   /* where unicast leaves, else 0; with a gateway 0: the kernel finds it */
+    struct ip_addr via; /* the gateway; family 0: none */
+    struct ip_addr src; /* the preferred source; family 0: the kernel chooses */
     uint8_t protocol;
     enum net_route_type type;
-    bool has_more; /* read only: gateway, nexthops or the like, so it equals none of ours */
+    bool has_more; /* read only: nexthops or the like, so it equals none of ours */
 };
 
 /* "When all of this matches a packet, look its destination up in that table." */
@@ -102,7 +105,8 @@ struct net_rule {
     bool has_suppress;
     uint32_t suppress_prefixlen; /* results with a length up to this count as not found */
     uint8_t protocol;
-    bool has_more; /* read only: selectors or actions that we never write */
+    bool has_more;     /* read only: selectors or actions that we never write */
+    uint32_t position; /* read only: place in the kernel's list, which decides what a delete hits */
 };
 
 /**
@@ -133,7 +137,9 @@ bool net_addr_same(const struct net_addr *a, const struct net_addr *b);
 
 /** net_route_cmp_id() - table, destination, metric. */
 int net_route_cmp_id(const struct net_route *a, const struct net_route *b);
-bool net_route_same(const struct net_route *a, const struct net_route *b);
+/** net_route_same() - do two with one identity agree?  Without a device @want's gateway finds it.
+ */
+bool net_route_same(const struct net_route *want, const struct net_route *have);
 /** net_route_metric() - the metric the kernel keeps: IPv6 turns 0 into 1024. */
 uint32_t net_route_metric(const struct net_route *route);
 
@@ -151,6 +157,9 @@ int net_rule_cmp_id(const struct net_rule *a, const struct net_rule *b);
  * also takes "uidrange 5-5 lookup 101".
  */
 bool net_rule_hits(const struct net_rule *want, const struct net_rule *have);
+
+/** net_link_format() - "tun0 type tun mtu 1400 up alias vpn-server"; @buf as below. */
+const char *net_link_format(const struct net_link *link, char *buf);
 
 /**
  * net_addr_format() - "10.8.0.1/24 dev tun0"

@@ -28,6 +28,7 @@ static const uint8_t kernel_types[] = {
     [NET_ROUTE_UNICAST] = RTN_UNICAST,
     [NET_ROUTE_UNREACHABLE] = RTN_UNREACHABLE,
     [NET_ROUTE_BLACKHOLE] = RTN_BLACKHOLE,
+    [NET_ROUTE_PROHIBIT] = RTN_PROHIBIT,
 };
 
 static enum net_route_type type_of(uint8_t rtm_type)
@@ -93,7 +94,7 @@ static int route_parse(const struct nlmsghdr *nlh, struct net_route *out)
             return -EBADMSG;
     }
     /* IPv6 hangs routes that refuse on the loopback device. */
-    if (route.type == NET_ROUTE_UNREACHABLE || route.type == NET_ROUTE_BLACKHOLE)
+    if (route.type != NET_ROUTE_UNICAST && route.type != NET_ROUTE_OTHER)
         route.ifindex = 0;
     *out = route;
     return 0;

@@ -1,0 +1,40 @@
+/* News from the kernel: that something in our scopes has changed, and who changed it. */
+#ifndef NETLINK_MONITOR_H
+#define NETLINK_MONITOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+struct net_conn;
+struct net_monitor;
+
+/* What came since the last look. */
+struct net_monitor_news {
+    bool changed; /* something that concerns us */
+    bool lost;    /* there was more news than the socket holds */
+    /*
+     * The port of the last one, other than us, who changed something; 0: the kernel by itself.
+     * Most programs' first netlink socket has their process id for a port.
+     */
+    uint32_t port;
+};
+
+/**
+ * net_monitor_open() - listen
+ * @protocol: routes, rules and addresses of others are passed over
+ * @port:     our own connection's: its changes are no news (net_conn_port())
+ *
+ * Return: 0 or -errno.
+ */
+int net_monitor_open(struct net_monitor **out, uint8_t protocol, uint32_t port, struct err *err);
+/** net_monitor_close() - NULL is allowed. */
+void net_monitor_close(struct net_monitor *monitor);
+
+/** net_monitor_fd() - readable when there is news. */
+int net_monitor_fd(const struct net_monitor *monitor);
+/** net_monitor_read() - take all that is there, without waiting.  Return: 0 or -errno. */
+int net_monitor_read(struct net_monitor *monitor, struct net_monitor_news *news);
+
+#endif
