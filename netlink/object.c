@@ -1,6 +1,7 @@
 /* Kernel objects as plain structs: validity, identity, attributes and their text. */
 #include "netlink/object.h"
 
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,6 +123,12 @@ static int rule_cmp_selectors(const struct net_rule *a, const struct net_rule *b
     if (order == 0 && a->has_uids)
         order = CMP(a->uid_last, b->uid_last);
     if (order == 0)
+        order = CMP(a->ip_proto, b->ip_proto);
+    if (order == 0)
+        order = CMP(a->sport, b->sport);
+    if (order == 0)
+        order = CMP(a->dport, b->dport);
+    if (order == 0)
         order = CMP(a->invert, b->invert);
     return order;
 }
@@ -165,6 +172,9 @@ bool net_rule_hits(const struct net_rule *want, const struct net_rule *have)
         return false;
     if (want->has_uids &&
         (!have->has_uids || want->uid_first != have->uid_first || want->uid_last != have->uid_last))
+        return false;
+    if ((want->ip_proto && want->ip_proto != have->ip_proto) ||
+        (want->sport && want->sport != have->sport) || (want->dport && want->dport != have->dport))
         return false;
     if (want->has_suppress &&
         (!have->has_suppress || want->suppress_prefixlen != have->suppress_prefixlen))
@@ -265,6 +275,14 @@ const char *net_rule_format(const struct net_rule *rule, char *buf)
         append(buf, " oif %s", rule->oif);
     if (rule->has_uids)
         append(buf, " uidrange %u-%u", rule->uid_first, rule->uid_last);
+    if (rule->ip_proto == IPPROTO_UDP || rule->ip_proto == IPPROTO_TCP)
+        append(buf, " ipproto %s", rule->ip_proto == IPPROTO_UDP ? "udp" : "tcp");
+    else if (rule->ip_proto)
+        append(buf, " ipproto %u", rule->ip_proto);
+    if (rule->sport)
+        append(buf, " sport %u", rule->sport);
+    if (rule->dport)
+        append(buf, " dport %u", rule->dport);
     append(buf, " lookup %u", rule->table);
     if (rule->has_suppress)
         append(buf, " suppress_prefixlength %u", rule->suppress_prefixlen);

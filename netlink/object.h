@@ -100,6 +100,9 @@ struct net_rule {
     bool has_uids;
     uint32_t uid_first;
     uint32_t uid_last;
+    uint8_t ip_proto; /* 0: any */
+    uint16_t sport;   /* 0: any */
+    uint16_t dport;
     bool invert; /* matches what the selectors above do not */
     uint32_t table;
     bool has_suppress;

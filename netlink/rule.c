@@ -20,6 +20,11 @@
 #include "netlink/conn.h"
 #include "netlink/msg.h"
 
+/* Since Linux 6.14, which adds a mask of all ones to a single port; older headers lack the names.
+ */
+#define RULE_SPORT_MASK 28
+#define RULE_DPORT_MASK 29
+
 struct rule_dump {
     uint8_t family;
     uint8_t protocol;
@@ -37,6 +42,32 @@ static int parse_uids(const struct nlattr *attr, struct net_rule *rule)
     rule->has_uids = true;
     rule->uid_first = range.start;
     rule->uid_last = range.end;
+    return 0;
+}
+
+/* A range of one port is a port; others are none of ours. */
+static int parse_port(const struct nlattr *attr, uint16_t *port, struct net_rule *rule)
+{
+    struct fib_rule_port_range range;
+
+    if (nla_len(attr) != sizeof(range))
+        return -EBADMSG;
+    memcpy(&range, nla_data(attr), sizeof(range));
+    if (range.start == range.end)
+        *port = range.start;
+    else
+        rule->has_more = true;
+    return 0;
+}
+
+static int parse_port_mask(const struct nlattr *attr, struct net_rule *rule)
+{
+    uint16_t mask;
+
+    if (nla_len(attr) != sizeof(mask))
+        return -EBADMSG;
+    memcpy(&mask, nla_data(attr), sizeof(mask));
+    rule->has_more = rule->has_more || mask != UINT16_MAX;
     return 0;
 }
 
@@ -75,6 +106,15 @@ static int parse_attr(const struct nlattr *attr, struct net_rule *rule)
         return net_attr_u32(attr, &rule->table);
     case FRA_UID_RANGE:
         return parse_uids(attr, rule);
+    case FRA_IP_PROTO:
+        return net_attr_u8(attr, &rule->ip_proto);
+    case FRA_SPORT_RANGE:
+        return parse_port(attr, &rule->sport, rule);
+    case FRA_DPORT_RANGE:
+        return parse_port(attr, &rule->dport, rule);
+    case RULE_SPORT_MASK:
+    case RULE_DPORT_MASK:
+        return parse_port_mask(attr, rule);
     case FRA_SUPPRESS_PREFIXLEN:
         return parse_suppress(attr, rule);
     case FRA_PROTOCOL:
@@ -163,6 +203,13 @@ int net_rule_dump(struct net_conn *conn, uint8_t family, uint8_t protocol, net_r
     return rc;
 }
 
+static int put_port(struct nl_msg *msg, int type, uint16_t port)
+{
+    struct fib_rule_port_range range = {.start = port, .end = port};
+
+    return nla_put(msg, type, sizeof(range), &range);
+}
+
 static int put_selectors(struct nl_msg *msg, const struct net_rule *rule)
 {
     int rc = 0;
@@ -184,6 +231,12 @@ static int put_selectors(struct nl_msg *msg, const struct net_rule *rule)
 
         rc |= nla_put(msg, FRA_UID_RANGE, sizeof(range), &range);
     }
+    if (rule->ip_proto)
+        rc |= nla_put_u8(msg, FRA_IP_PROTO, rule->ip_proto);
+    if (rule->sport)
+        rc |= put_port(msg, FRA_SPORT_RANGE, rule->sport);
+    if (rule->dport)
+        rc |= put_port(msg, FRA_DPORT_RANGE, rule->dport);
     return rc;
 }
 

@@ -491,6 +491,10 @@ static void test_rule(void **state)
         rule.has_uids = true;
         rule.uid_first = rule.uid_last = ORDINARY_UID;
         check_rule(rule);
+        rule.ip_proto = 17;
+        rule.sport = 40000;
+        rule.dport = 53;
+        check_rule(rule);
         rule.uid_first = 0; /* root is a uid as well, unless our namespace has none */
         if (full_root)
             check_rule(rule);

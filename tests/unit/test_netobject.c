@@ -148,6 +148,8 @@ static void test_route(void **state)
 static const struct net_rule base_rule = {
     .family = 4, .priority = 10101, .table = 101, .protocol = 87};
 
+#define VARIANTS 10
+
 /* Each way in which a rule can differ from base_rule. */
 static struct net_rule variant(unsigned int which)
 {
@@ -177,6 +179,15 @@ static struct net_rule variant(unsigned int which)
     case 6:
         rule.has_suppress = true;
         break;
+    case 7:
+        rule.ip_proto = 17;
+        break;
+    case 8:
+        rule.sport = 53;
+        break;
+    case 9:
+        rule.dport = 53;
+        break;
     default:
         break;
     }
@@ -188,10 +199,10 @@ static void test_rule_identity(void **state)
     struct net_rule a = base_rule, b;
 
     (void)state;
-    for (unsigned int i = 0; i < 7; i++) {
+    for (unsigned int i = 0; i < VARIANTS; i++) {
         a = variant(i);
         assert_int_equal(net_rule_cmp_id(&a, &a), 0);
-        for (unsigned int j = i + 1; j < 8; j++) {
+        for (unsigned int j = i + 1; j <= VARIANTS; j++) {
             b = variant(j);
             assert_int_not_equal(net_rule_cmp_id(&a, &b), 0);
             assert_int_equal(net_rule_cmp_id(&a, &b) < 0, net_rule_cmp_id(&b, &a) > 0);
@@ -225,7 +236,7 @@ static void test_rule_hits(void **state)
     struct net_rule plain = base_rule, other;
 
     (void)state;
-    for (unsigned int i = 0; i < 7; i++) {
+    for (unsigned int i = 0; i < VARIANTS; i++) {
         struct net_rule narrow = variant(i);
 
         /* A request that carries less hits rules that have more, never the other way round. */
@@ -272,6 +283,12 @@ static void test_format(void **state)
                         "unreachable fd09::/16 table 254 metric 9 proto 86");
     assert_string_equal(net_rule_format(&rule, buf),
                         "10101: from all uidrange 1101-1101 lookup 101 proto 87");
+    rule.ip_proto = 17;
+    rule.sport = 40000;
+    rule.dport = 53;
+    assert_string_equal(net_rule_format(&rule, buf),
+                        "10101: from all uidrange 1101-1101 ipproto udp sport 40000 dport 53 "
+                        "lookup 101 proto 87");
     rule = variant(4);
     rule.from = prefix("10.8.0.0/24");
     rule.invert = true;
