@@ -48,7 +48,7 @@ lib = $(if $(strip $(1)),$(shell pkg-config --libs $(1)))
 COMMON_BASE := common/err.c common/ip.c common/wire.c common/mac.c common/cred.c common/clock.c \
                common/ipc.c common/ring.c common/inner.c common/bucket.c common/control.c
 COMMON_APP  := common/log.c common/loop.c common/process.c common/ctl.c common/ctl_server.c
-COMMON_CONF := common/arena.c common/doc.c common/dropin.c common/field.c common/problem.c \
+COMMON_CONF := common/arena.c common/bundle.c common/conf.c common/doc.c common/field.c common/problem.c \
                common/schema.c common/text.c common/value.c common/yaml.c
 
 ENCLAVE_CRYPTO := enclave/aead.c enclave/noise.c enclave/replay.c enclave/handshake.c \
@@ -85,6 +85,8 @@ CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tun
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
               client/cmd_user.c client/cmd_kick.c client/cmd_identity.c client/password.c client/render.c \
               client/profile.c $(CONFIG) $(COMMON_BASE) common/log.c common/ctl.c $(COMMON_CONF)
+
+VPNCTL_SRC += client/cmd_check.c common/schema_json.c
 
 SERVER_LIBS  := libsodium libnl-3.0 yaml-0.1 jansson libcap-ng
 CLIENT_LIBS  := $(SERVER_LIBS)
@@ -208,6 +210,7 @@ $(eval $(call test,test_log,unit,common/log.c common/text.c common/err.c))
 $(eval $(call test,test_text,unit,common/text.c common/err.c))
 $(eval $(call test,test_arena,unit,common/arena.c))
 $(eval $(call test,test_yaml,unit,$(CONF),yaml-0.1 libsodium))
+$(eval $(call test,test_bundle,unit,$(CONF),yaml-0.1 libsodium))
 $(eval $(call test,test_schema,unit,$(CONF),yaml-0.1 libsodium))
 $(eval $(call test,test_config,unit,$(CONF) $(CONFIG),yaml-0.1 libsodium))
 $(eval $(call test,test_users,unit,$(CONF) $(CONFIG) daemon/users.c,yaml-0.1 libsodium))
@@ -216,6 +219,7 @@ $(eval $(call test,test_profile,unit,$(CONF) client/profile.c,yaml-0.1 libsodium
 $(eval $(call test,test_init,unit,$(CONF) $(CONFIG) daemon/init.c,yaml-0.1 libsodium))
 $(eval $(call test,test_ctl,unit,common/ctl.c common/ctl_server.c common/err.c,jansson))
 $(eval $(call test,test_ctl_call,unit,common/ctl.c common/ctl_server.c common/err.c,jansson))
+$(eval $(call test,test_schema_json,unit,common/schema_json.c $(CONF) $(CONFIG) client/profile.c,yaml-0.1 libsodium jansson))
 $(eval $(call test,test_render,unit,client/render.c common/text.c,jansson))
 
 # How each suite is run: tests/run prints TAP and a closing summary.

@@ -114,7 +114,7 @@ int cmd_table_print(const struct cmd *cmd, struct render_table *table)
     return EXIT_SUCCESS;
 }
 
-static int problems_report(struct problems *problems, int rc)
+int cmd_problems_print(struct problems *problems, int rc)
 {
     problems_print(problems, stderr);
     problems_clear(problems);
@@ -137,7 +137,7 @@ int cmd_config_load(const char *path, struct config **out)
     struct problems problems = {0};
     const int rc = config_load(path, out, &problems);
 
-    return problems_report(&problems, rc);
+    return cmd_problems_print(&problems, rc);
 }
 
 static int profile_socket(const char *file, char **path)
@@ -149,7 +149,7 @@ static int profile_socket(const char *file, char **path)
     if (rc == 0)
         *path = strdup(profile->control_socket);
     profile_free(profile);
-    return problems_report(&problems, rc);
+    return cmd_problems_print(&problems, rc);
 }
 
 int cmd_socket_from_file(const struct cmd *cmd, char **path)

@@ -9,6 +9,7 @@
 #include "common/err.h"
 
 struct config;
+struct problems;
 struct render_table;
 
 /* How the secret of a new user is made. */
@@ -19,7 +20,7 @@ enum cmd_secret {
 };
 
 struct cmd {
-    const char *name;     /* the verb's argument, such as a user's name */
+    const char *name;     /* the verb's argument, such as a user's name; NULL: none given */
     bool json;            /* -j */
     bool color;           /* as --color, NO_COLOR and the terminal decide */
     bool client;          /* --client: ask vpn-client, not vpn-server */
@@ -82,6 +83,14 @@ int cmd_table_print(const struct cmd *cmd, struct render_table *table);
 int cmd_socket_from_file(const struct cmd *cmd, char **path);
 
 /**
+ * cmd_problems_print() - what is wrong with a file, and free it
+ * @rc: what loading it returned
+ *
+ * Return: an exit code: 0, 65 for a bad file, 77 for one that may not be read, 1 otherwise.
+ */
+int cmd_problems_print(struct problems *problems, int rc);
+
+/**
  * cmd_config_load() - the server's configuration, its errors and notes printed
  *
  * Return: an exit code: 0, 65 for a bad file, 77 for one that may not be read, 1 otherwise.
@@ -94,5 +103,7 @@ int cmd_users(const struct cmd *cmd);
 int cmd_user_add(const struct cmd *cmd);
 int cmd_kick(const struct cmd *cmd);
 int cmd_identity(const struct cmd *cmd);
+int cmd_check(const struct cmd *cmd);
+int cmd_schema(const struct cmd *cmd);
 
 #endif

@@ -8,10 +8,8 @@
 
 #include "common/arena.h"
 #include "common/cleanup.h"
-#include "common/dropin.h"
-#include "common/schema.h"
+#include "common/conf.h"
 #include "common/value.h"
-#include "common/yaml.h"
 
 #define ROUTES_MAX      1024
 #define NETWORKS_MAX    64
@@ -318,9 +316,9 @@ static int device_cmp(const void *a, const void *b)
     return order ? order : (ca->tunnel > cb->tunnel) - (ca->tunnel < cb->tunnel);
 }
 
-static int check_tunnels(struct profile *profile, const struct doc_node *root,
-                         struct problems *problems)
+static int check_tunnels(void *out, const struct doc_node *root, struct problems *problems)
 {
+    struct profile *profile = out;
     const struct doc_node *map = doc_get(root, "tunnels");
     struct check *checks = arena_array(profile->arena, profile->n_tunnels, sizeof(*checks));
     size_t n = 0;
@@ -358,53 +356,32 @@ static int check_tunnels(struct profile *profile, const struct doc_node *root,
     return 0;
 }
 
-/* Both ways in: from a file with drop-ins when @text is NULL, else from memory. */
-static int load(const char *path, const void *text, size_t len, struct profile **out,
-                struct problems *problems)
-{
-    struct arena *tree = arena_new(DOC_ARENA_MAX);
-    struct arena *arena = arena_new(DOC_ARENA_MAX);
-    struct profile *profile = arena ? arena_alloc(arena, sizeof(*profile)) : NULL;
-    size_t errors_before = problems->n_errors;
-    struct doc_node *root;
-    int rc = -ENOMEM;
-
-    if (!tree || !profile)
-        goto out;
-    profile->arena = arena;
-    if (text)
-        rc = doc_parse(tree, path, text, len, &root, problems);
-    else
-        rc = doc_load(tree, path, &root, problems);
-    if (rc == 0)
-        rc = schema_read(&root_table, root, arena, profile, problems);
-    if (rc == 0)
-        rc = check_tunnels(profile, root, problems);
-    if (rc == 0 && problems->n_errors > errors_before)
-        rc = -EINVAL;
-
-out:
-    if (rc < 0 && problems->n_errors == errors_before)
-        problem_add(problems, PROBLEM_ERROR, &(struct doc_pos){.file = path}, NULL,
-                    "not enough memory to read it");
-    problems_sort(problems);
-    arena_free(tree);
-    if (rc < 0)
-        arena_free(arena);
-    else
-        *out = profile;
-    return rc;
-}
+const struct conf_kind profile_kind = {
+    .table = &root_table,
+    .size = sizeof(struct profile),
+    .arena_offset = offsetof(struct profile, arena),
+    .check = check_tunnels,
+};
 
 int profile_load(const char *path, struct profile **out, struct problems *problems)
 {
-    return load(path, NULL, 0, out, problems);
+    void *profile = NULL;
+    int rc = conf_load(&profile_kind, path, NULL, &profile, problems);
+
+    if (rc == 0)
+        *out = profile;
+    return rc;
 }
 
 int profile_parse(const char *name, const void *text, size_t len, struct profile **out,
                   struct problems *problems)
 {
-    return load(name, text ? text : "", len, out, problems);
+    void *profile = NULL;
+    int rc = conf_parse(&profile_kind, name, text, len, &profile, problems);
+
+    if (rc == 0)
+        *out = profile;
+    return rc;
 }
 
 void profile_free(struct profile *profile)

@@ -13,6 +13,7 @@
 #include "common/wire.h"
 
 struct arena;
+struct conf_kind;
 
 #define PROFILE_PATH        "/etc/vpn/client.yaml"
 #define PROFILE_TUNNELS_MAX 1024
@@ -59,6 +60,9 @@ int profile_load(const char *path, struct profile **out, struct problems *proble
 /** profile_parse() - the same for one text in memory; @name stands for the file's name. */
 int profile_parse(const char *name, const void *text, size_t len, struct profile **out,
                   struct problems *problems);
+
+/* How it is read; its table is what the JSON Schema is made of. */
+extern const struct conf_kind profile_kind;
 
 /** profile_free() - accepts NULL. */
 void profile_free(struct profile *profile);

@@ -68,7 +68,7 @@ static const struct option long_options[] = {
 
 static const struct verb {
     const char *first, *second; /* second: NULL for a verb of one word */
-    const char *argument;       /* its name, or NULL for none */
+    const char *argument;       /* its name, in brackets when it may be left out; NULL for none */
     unsigned int options;
     int (*run)(const struct cmd *cmd);
     const char *brief, *help;
@@ -93,6 +93,13 @@ static const struct verb {
      "      --endpoint H:P   where clients find the server, if the configuration does not say\n"
      "  -s, --socket SOCKET  ask this daemon for its public key if identity.pub is absent\n"
      "  -j, --json           JSON instead of YAML\n"},
+    {"check", NULL, "[FILE]", OPTION_JSON | OPTION_CLIENT, cmd_check,
+     "is a configuration right?  Needs no daemon and no root",
+     "  -j, --json           JSON: every error and note\n"
+     "      --client         a file of vpn-client, not vpn-server\n"},
+    {"schema", NULL, NULL, OPTION_CLIENT, cmd_schema,
+     "a JSON Schema of the configuration, for editors",
+     "      --client         of vpn-client's file, not vpn-server's\n"},
     {"identity", NULL, NULL, OPTIONS_ASKING, cmd_identity, "the public key that clients pin",
      HELP_ASKING},
 };
@@ -152,6 +159,13 @@ static int color_parse(const char *when, bool *color)
         return -EINVAL;
 
     return 0;
+}
+
+static bool words_fit(const struct verb *verb, int words)
+{
+    const int most = verb->argument ? 1 : 0, least = most && verb->argument[0] != '[' ? 1 : 0;
+
+    return words >= least && words <= most;
 }
 
 struct parsed {
@@ -234,7 +248,7 @@ static int run(const struct verb *verb, struct parsed *p)
     if (!p->cmd.config)
         p->cmd.config = p->cmd.client ? PROFILE_PATH : CONFIG_PATH;
 
-    if (verb->run != cmd_user_add && !p->cmd.socket) {
+    if (verb->options & OPTION_SOCKET && verb->run != cmd_user_add && !p->cmd.socket) {
         if (p->given & OPTION_FILE) {
             const int code = cmd_socket_from_file(&p->cmd, &socket);
 
@@ -277,16 +291,15 @@ int main(int argc, char **argv)
         usage_verb(stdout, verb);
         return EXIT_SUCCESS;
     }
-    if (left - used != (verb->argument ? 1 : 0) || (p.given & ~verb->options)) {
-        fputs(left - used != (verb->argument ? 1 : 0)
-                  ? "vpnctl: wrong number of words\n"
-                  : "vpnctl: an option does not belong to this verb\n",
+    if (!words_fit(verb, left - used) || (p.given & ~verb->options)) {
+        fputs(!words_fit(verb, left - used) ? "vpnctl: wrong number of words\n"
+                                            : "vpnctl: an option does not belong to this verb\n",
               stderr);
         usage_verb(stderr, verb);
         return EX_USAGE;
     }
 
-    p.cmd.name = verb->argument ? argv[optind + used] : NULL;
+    p.cmd.name = left > used ? argv[optind + used] : NULL;
     code = run(verb, &p);
     /* A full disk or a closed pipe: what was to be printed did not arrive. */
     if (fflush(stdout) == EOF || ferror(stdout))

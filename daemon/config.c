@@ -1,22 +1,12 @@
-/*
- * The server's configuration: /etc/vpn/vpn.yaml as plain values.
- *
- * Theory of operation: text becomes a tree (common/yaml), the tree is checked against the tables
- * below and becomes values (common/schema), and what no table can say, such as "the pool lies in
- * the tunnel's network", is checked last (daemon/config_check).  The tree lives in an arena of its
- * own that is gone before config_load() returns; the values live in the config's arena.
- */
+/* The server's configuration: /etc/vpn/vpn.yaml as plain values. */
 #include "daemon/config.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/arena.h"
 #include "common/cleanup.h"
-#include "common/dropin.h"
-#include "common/schema.h"
-#include "common/yaml.h"
+#include "common/conf.h"
 #include "daemon/config_check.h"
 #include "daemon/config_routing.h"
 
@@ -374,53 +364,48 @@ static const struct schema_field root_fields[] = {
 };
 static const struct schema_table root_table = {.fields = root_fields, .n = ARRAY_SIZE(root_fields)};
 
-/* Both ways in: from a file with drop-ins when @text is NULL, else from memory. */
-static int load(const char *path, const void *text, size_t len, struct config **out,
-                struct problems *problems)
+static int check(void *out, const struct doc_node *root, struct problems *problems)
 {
-    struct arena *tree = arena_new(DOC_ARENA_MAX);
-    struct arena *arena = arena_new(DOC_ARENA_MAX);
-    struct config *config = arena ? arena_alloc(arena, sizeof(*config)) : NULL;
-    struct doc_node *root;
-    size_t errors_before = problems->n_errors;
-    int rc = -ENOMEM;
+    return config_check(out, root, problems);
+}
 
-    if (!tree || !config)
-        goto out;
-    config->arena = arena;
-    if (text)
-        rc = doc_parse(tree, path, text, len, &root, problems);
-    else
-        rc = doc_load(tree, path, &root, problems);
-    if (rc == 0)
-        rc = schema_read(&root_table, root, arena, config, problems);
-    if (rc == 0)
-        rc = config_check(config, root, problems);
-    if (rc == 0 && problems->n_errors > errors_before)
-        rc = -EINVAL;
+const struct conf_kind config_kind = {
+    .table = &root_table,
+    .size = sizeof(struct config),
+    .arena_offset = offsetof(struct config, arena),
+    .check = check,
+};
 
-out:
-    if (rc < 0 && problems->n_errors == errors_before)
-        problem_add(problems, PROBLEM_ERROR, &(struct doc_pos){.file = path}, NULL,
-                    "not enough memory to read it");
-    problems_sort(problems);
-    arena_free(tree);
-    if (rc < 0)
-        arena_free(arena);
-    else
+int config_load(const char *path, struct config **out, struct problems *problems)
+{
+    void *config = NULL;
+    int rc = conf_load(&config_kind, path, NULL, &config, problems);
+
+    if (rc == 0)
         *out = config;
     return rc;
 }
 
-int config_load(const char *path, struct config **out, struct problems *problems)
+int config_read(const struct bundle *bundle, struct config **out, struct problems *problems)
 {
-    return load(path, NULL, 0, out, problems);
+    void *config = NULL;
+    int rc =
+        conf_load(&config_kind, bundle->n ? bundle->files[0].name : "", bundle, &config, problems);
+
+    if (rc == 0)
+        *out = config;
+    return rc;
 }
 
 int config_parse(const char *name, const void *text, size_t len, struct config **out,
                  struct problems *problems)
 {
-    return load(name, text ? text : "", len, out, problems);
+    void *config = NULL;
+    int rc = conf_parse(&config_kind, name, text, len, &config, problems);
+
+    if (rc == 0)
+        *out = config;
+    return rc;
 }
 
 void config_free(struct config *config)

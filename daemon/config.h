@@ -14,6 +14,8 @@
 #include "common/wire.h"
 
 struct arena;
+struct bundle;
+struct conf_kind;
 
 #define CONFIG_PATH            "/etc/vpn/vpn.yaml"
 #define CONFIG_USERS_MAX       65536
@@ -161,6 +163,12 @@ int config_load(const char *path, struct config **out, struct problems *problems
  */
 int config_parse(const char *name, const void *text, size_t len, struct config **out,
                  struct problems *problems);
+
+/** config_read() - the same for texts that have been read already. */
+int config_read(const struct bundle *bundle, struct config **out, struct problems *problems);
+
+/* How it is read; its table is what the JSON Schema is made of. */
+extern const struct conf_kind config_kind;
 
 /** config_free() - accepts NULL. */
 void config_free(struct config *config);

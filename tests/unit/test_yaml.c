@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/dropin.h"
 #include "common/yaml.h"
 
 struct fixture {
@@ -232,56 +231,6 @@ static void test_merge(void **state)
     assert_int_equal(base->n, 5);
 }
 
-static void file_put(const char *path, const char *text)
-{
-    FILE *out = fopen(path, "w");
-
-    assert_non_null(out);
-    fputs(text, out);
-    fclose(out);
-}
-
-static void test_dropins(void **state)
-{
-    struct fixture *f = *state;
-    static const char *const files[] = {"f.yaml", "f.yaml.d/20-b.yaml", "f.yaml.d/10-a.yaml",
-                                        "f.yaml.d/.hidden.yaml", "f.yaml.d/note.txt"};
-    static const char *const texts[] = {"a: 1\nb: 1\nc: 1\n", "c: 3\n", "b: 2\nc: 2\n", "a: [\n",
-                                        "a: [\n"};
-    char dir[] = "/tmp/test_yaml.XXXXXX";
-    struct doc_node *root = NULL;
-
-    assert_non_null(mkdtemp(dir));
-    assert_int_equal(chdir(dir), 0);
-    assert_int_equal(doc_load(f->arena, "f.yaml", &root, &f->problems), -ENOENT);
-    assert_string_equal(f->problems.items[0].text,
-                        "f.yaml: cannot read it: No such file or directory");
-    problems_clear(&f->problems);
-
-    assert_int_equal(mkdir("f.yaml.d", 0700), 0);
-    for (size_t i = 0; i < 5; i++)
-        file_put(files[i], texts[i]);
-    assert_int_equal(doc_load(f->arena, "f.yaml", &root, &f->problems), 0);
-    assert_int_equal(f->problems.n_errors, 0);
-    assert_string_equal(doc_get(root, "a")->text, "1");
-    assert_string_equal(doc_get(root, "b")->text, "2");
-    assert_string_equal(doc_get(root, "b")->pos.file, "f.yaml.d/10-a.yaml");
-    assert_string_equal(doc_get(root, "c")->text, "3");
-    assert_string_equal(doc_get(root, "c")->pos.file, "f.yaml.d/20-b.yaml");
-
-    /* Both files are wrong, both are said. */
-    file_put("f.yaml", "a: [\n");
-    file_put("f.yaml.d/10-a.yaml", "- x\n");
-    assert_int_equal(doc_load(f->arena, "f.yaml", &root, &f->problems), -EINVAL);
-    assert_int_equal(f->problems.n_errors, 2);
-
-    for (size_t i = 0; i < 5; i++)
-        unlink(files[i]);
-    assert_int_equal(rmdir("f.yaml.d"), 0);
-    assert_int_equal(chdir("/"), 0);
-    assert_int_equal(rmdir(dir), 0);
-}
-
 static void test_problems(void **state)
 {
     struct fixture *f = *state;
@@ -321,7 +270,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_merge, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_dropins, setup, teardown),
         cmocka_unit_test_setup_teardown(test_problems, setup, teardown),
     };
 
