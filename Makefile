@@ -62,7 +62,8 @@ DOOR        := enclave/link.c enclave/spawner.c
 
 NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink/addr.c \
             netlink/route.c netlink/rule.c netlink/tun.c netlink/sysctl.c
-NETLINK  += netlink/tc.c
+NETLINK  += netlink/tc.c netlink/tc_msg.c netlink/qdisc.c netlink/class.c \
+            netlink/filter.c netlink/filter_parse.c
 NETLINK  += netlink/firewall.c
 # The engine's pure half: links no netlink library.
 NET_PURE := netlink/object.c netlink/noun.c netlink/set.c
@@ -152,6 +153,7 @@ $(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
 $(eval $(call test,test_firewall,unit,netlink/firewall.c netlink/object.c common/ip.c))
 $(eval $(call test,test_netset,unit,$(NET_PURE) $(IP)))
 $(eval $(call test,test_netlink,net,$(NETLINK) $(IP),libnl-3.0 libcap-ng))
+$(eval $(call test,test_traffic,net,$(NETLINK) $(IP),libnl-3.0))
 HS := enclave/handshake.c enclave/hs_initiator.c enclave/hs_limit.c enclave/hs_seen.c \
       enclave/hs_users.c enclave/hs_handles.c enclave/hs_payload.c enclave/challenge.c \
       enclave/noise.c common/wire.c common/mac.c common/cred.c common/bucket.c common/err.c
@@ -203,6 +205,7 @@ CONF := $(IP) common/cred.c $(COMMON_CONF)
 $(eval $(call test,test_admission,unit,daemon/admission.c common/bucket.c,libsodium))
 $(eval $(call test,test_ip,unit,common/ip.c))
 $(eval $(call test,test_tc,unit,netlink/tc.c common/ip.c))
+$(eval $(call test,test_tc_parse,unit,$(NETLINK) $(IP),libnl-3.0))
 $(eval $(call test,test_trie,unit,daemon/datapath/lookup.c daemon/datapath/trie.c common/ip.c))
 $(eval $(call test,test_control,unit,common/control.c common/ip.c))
 $(eval $(call test,test_pushed,unit,client/pushed.c common/ip.c))

@@ -289,6 +289,8 @@ static void append_match(char *buf, const struct net_filter *filter)
 
     if (filter->side == NET_FILTER_ANY)
         append(buf, " match u32 0 0");
+    else if (filter->side == NET_FILTER_VERSION)
+        append(buf, " match %s", filter->prefix.addr.family == 6 ? "ip6" : "ip");
     else
         append(buf, " match %s %s %s", filter->prefix.addr.family == 6 ? "ip6" : "ip",
                side_word(filter->side), ip_prefix_format(&filter->prefix, prefix));

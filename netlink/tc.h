@@ -18,10 +18,13 @@
  *
  * u32: a filter "table" is a hash table of filters; a "link" sends packets on into a table, to the
  * bucket that some bits of an address choose.  The first table of each priority is made by the
- * kernel and numbered as it comes, so here it is always table 0.  Tables are found by their
- * number within one qdisc, whatever the priority.  An empty table costs 2 KiB and cannot be removed
- * while the kernel still frees (later, at its leisure) the link that led there: it refuses, EBUSY.
- * So a table that is no longer wanted stays until its qdisc goes: see net_filter_lingers().
+ * kernel and numbered as it comes (800, 801, ...), so here it is always table 0.  All tables of one
+ * qdisc share one space of numbers but each is shown with its own priority only, and one whose
+ * priority was deleted is in the way though no dump shows it; so all of ours hang at one priority
+ * of protocol "all" and tell IPv4 from IPv6 by the packet's first bits.  An empty table costs 2 KiB
+ * and cannot be removed while the kernel still frees (later, at its leisure) the link that led
+ * there: it refuses, EBUSY.  So a table that is no longer wanted stays until its qdisc goes: see
+ * net_filter_lingers().
  *
  * This file has no system call, and links no netlink library.
  */
@@ -61,6 +64,13 @@ enum net_tc_diff {
     NET_TC_SAME,
     NET_TC_CHANGE,   /* in place: queues and counters stay */
     NET_TC_RECREATE, /* delete and create; what is below goes with it */
+};
+
+/* What a request asks for. */
+enum net_tc_verb {
+    NET_TC_ADD,   /* refused with EEXIST when there is one already */
+    NET_TC_ALTER, /* NET_TC_CHANGE of one that is there */
+    NET_TC_DEL,
 };
 
 enum net_qdisc_kind {
@@ -118,9 +128,10 @@ enum net_filter_kind {
     NET_FILTER_OTHER,    /* read only: something we never write */
 };
 
-/* Which address of a packet is looked at. */
+/* What of a packet is looked at. */
 enum net_filter_side {
-    NET_FILTER_ANY, /* none: every packet of the protocol */
+    NET_FILTER_ANY,     /* nothing: every packet of the protocol */
+    NET_FILTER_VERSION, /* that it is of the prefix's family */
     NET_FILTER_SRC,
     NET_FILTER_DST,
 };
@@ -130,6 +141,7 @@ struct net_filter {
     uint32_t parent; /* the qdisc it hangs at */
     uint16_t pref;   /* "prio": the lowest is asked first; one protocol each */
     uint8_t family;  /* 4, 6, or 0 for every protocol */
+    uint16_t other;  /* read only: ETH_P_ of a protocol we never write */
     uint32_t handle; /* NET_U32_HANDLE; a table's has bucket and node 0 */
     enum net_filter_kind kind;
     uint32_t buckets; /* table: a power of two up to 256 */
@@ -142,6 +154,7 @@ struct net_filter {
     uint8_t hash_byte;         /* link: the bucket is this byte of the address, from 0 */
     uint32_t redirect_ifindex; /* redirect */
     char redirect[IFNAMSIZ];   /* redirect: its name; whoever sends it fills in the number */
+    uint32_t root_table;       /* read only: the kernel's number of table 0 of this pref */
     bool has_more;             /* read only: matches or does something that we never write */
 };
 
