@@ -66,7 +66,7 @@ NETLINK  += netlink/tc.c netlink/tc_msg.c netlink/qdisc.c netlink/class.c \
             netlink/filter.c netlink/filter_parse.c
 NETLINK  += netlink/firewall.c
 # The engine's pure half: links no netlink library.
-NET_PURE := netlink/object.c netlink/noun.c netlink/set.c
+NET_PURE := netlink/object.c netlink/tc.c netlink/firewall.c netlink/noun.c netlink/set.c
 NETLINK  += $(filter-out $(NETLINK),$(NET_PURE))
 DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/lane_in.c \
             daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/trie.c \

@@ -48,7 +48,7 @@ static int parse_attr(const struct nlattr *attr, uint8_t family, struct net_addr
  * IFA_ADDRESS is the far end of a point-to-point pair and IFA_LOCAL ours; where there is no pair
  * IPv4 sends both, equal, and IPv6 only IFA_ADDRESS.
  */
-static int addr_parse(const struct nlmsghdr *nlh, struct net_addr *out)
+int net_addr_parse(const struct nlmsghdr *nlh, struct net_addr *out)
 {
     struct net_addr addr = {0};
     struct ip_addr local = {0}, far = {0};
@@ -80,7 +80,7 @@ static int dump_one(const struct nlmsghdr *nlh, void *ctx)
 {
     const struct addr_dump *dump = ctx;
     struct net_addr addr;
-    int rc = addr_parse(nlh, &addr);
+    int rc = net_addr_parse(nlh, &addr);
 
     if (rc < 0)
         return rc;
@@ -108,9 +108,12 @@ int net_addr_dump(struct net_conn *conn, uint8_t family, uint32_t ifindex, net_a
     return rc < 0 ? err_prefix(err, rc, "reading addresses: ") : rc;
 }
 
-static int addr_send(struct net_conn *conn, int type, int flags, const struct net_addr *addr,
-                     struct err *err)
+int net_addr_build(enum net_verb verb, const struct net_addr *addr, struct nl_msg **out,
+                   struct err *err)
 {
+    static const int flags[] = {[NET_CREATE] = NLM_F_CREATE | NLM_F_EXCL,
+                                [NET_CHANGE] = NLM_F_CREATE | NLM_F_REPLACE,
+                                [NET_DELETE] = 0};
     _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
     struct ifaddrmsg ifa = {
         .ifa_family = net_af(addr->prefix.addr.family),
@@ -118,22 +121,35 @@ static int addr_send(struct net_conn *conn, int type, int flags, const struct ne
         .ifa_scope = RT_SCOPE_UNIVERSE,
         .ifa_index = addr->ifindex,
     };
+    bool put = verb != NET_DELETE;
     int rc;
 
     if (ifa.ifa_family == AF_UNSPEC || addr->ifindex == 0)
         return err_set(err, -EINVAL, "an address needs a family and a device");
-    msg = net_msg_new(type, flags, &ifa, sizeof(ifa));
+    msg = net_msg_new(put ? RTM_NEWADDR : RTM_DELADDR, flags[verb], &ifa, sizeof(ifa));
     if (!msg)
         return err_set(err, -ENOMEM, "out of memory");
     rc = net_msg_put_ip(msg, IFA_LOCAL, &addr->prefix.addr);
-    rc |= net_msg_put_ip(msg, IFA_ADDRESS, &addr->prefix.addr);
-    if (type == RTM_NEWADDR && addr->no_prefix_route)
+    /* Not for one that has a peer: there this is the peer's. */
+    if (put || !addr->has_peer)
+        rc |= net_msg_put_ip(msg, IFA_ADDRESS, &addr->prefix.addr);
+    if (put && addr->no_prefix_route)
         rc |= nla_put_u32(msg, IFA_FLAGS, IFA_F_NOPREFIXROUTE);
-    if (type == RTM_NEWADDR && addr->protocol)
+    if (put && addr->protocol)
         rc |= nla_put_u8(msg, ADDR_ATTR_PROTO, addr->protocol);
     if (rc < 0)
         return err_set(err, -EMSGSIZE, "cannot build the request");
-    return net_request(conn, msg, err);
+    *out = TAKE(msg);
+    return 0;
+}
+
+static int addr_send(struct net_conn *conn, enum net_verb verb, const struct net_addr *addr,
+                     struct err *err)
+{
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
+    int rc = net_addr_build(verb, addr, &msg, err);
+
+    return rc < 0 ? rc : net_request(conn, msg, err);
 }
 
 struct addr_search {
@@ -173,7 +189,7 @@ static int addr_make_equal(struct net_conn *conn, const struct net_addr *want, s
     if (rc == 1 && net_addr_same(want, &have))
         return 0;
     if (rc >= 0)
-        rc = addr_send(conn, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, want, err);
+        rc = addr_send(conn, NET_CHANGE, want, err);
     /* REPLACE reports success and leaves alone what it cannot change: look again. */
     if (rc == 0)
         rc = addr_find(conn, want, &have, err);
@@ -181,9 +197,9 @@ static int addr_make_equal(struct net_conn *conn, const struct net_addr *want, s
     if (rc == 1 && (net_addr_same(want, &have) || net_addr_same(&unmarked, &have)))
         return 0;
     if (rc == 1)
-        rc = addr_send(conn, RTM_DELADDR, 0, &have, err);
+        rc = addr_send(conn, NET_DELETE, &have, err);
     if (rc >= 0)
-        rc = addr_send(conn, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, want, err);
+        rc = addr_send(conn, NET_CHANGE, want, err);
     return rc;
 }
 
@@ -198,7 +214,7 @@ static int addr_fail(const struct net_addr *addr, const char *verb, int rc, stru
 
 int net_addr_put(struct net_conn *conn, const struct net_addr *addr, struct err *err)
 {
-    int rc = addr_send(conn, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, addr, err);
+    int rc = addr_send(conn, NET_CREATE, addr, err);
 
     if (rc == -EEXIST)
         rc = addr_make_equal(conn, addr, err);
@@ -207,7 +223,7 @@ int net_addr_put(struct net_conn *conn, const struct net_addr *addr, struct err 
 
 int net_addr_del(struct net_conn *conn, const struct net_addr *addr, struct err *err)
 {
-    int rc = addr_send(conn, RTM_DELADDR, 0, addr, err);
+    int rc = addr_send(conn, NET_DELETE, addr, err);
 
     if (rc == -EADDRNOTAVAIL || rc == -ENODEV)
         return 0;

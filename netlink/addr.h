@@ -6,6 +6,20 @@
 #include "netlink/object.h"
 
 struct net_conn;
+struct nl_msg;
+struct nlmsghdr;
+
+/** net_addr_parse() - an RTM_NEWADDR message.  Return: 0 or -EBADMSG. */
+int net_addr_parse(const struct nlmsghdr *nlh, struct net_addr *out);
+
+/**
+ * net_addr_build() - the message that makes, changes or removes an address
+ * @msg: becomes the message; the caller frees it
+ *
+ * Return: 0 or -errno.
+ */
+int net_addr_build(enum net_verb verb, const struct net_addr *addr, struct nl_msg **msg,
+                   struct err *err);
 
 /** net_addr_each - one address of a dump; nonzero ends the dump and is handed on. */
 typedef int net_addr_each(const struct net_addr *addr, void *ctx);

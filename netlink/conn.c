@@ -163,6 +163,11 @@ void net_conn_closep(struct net_conn **conn)
     net_conn_close(*conn);
 }
 
+uint32_t net_conn_port(const struct net_conn *conn)
+{
+    return conn->port;
+}
+
 /* Return: bytes received, 0 for a datagram that is not the kernel's, or -errno. */
 static ssize_t conn_receive(struct net_conn *conn, int flags)
 {
@@ -195,19 +200,28 @@ static bool conn_drain(struct net_conn *conn)
     return n > 0;
 }
 
-static int conn_send(struct net_conn *conn, struct nl_msg *msg, int flags)
+/* The next number for a request.  Return: its header, ready to be sent. */
+static struct nlmsghdr *conn_number(struct net_conn *conn, struct nl_msg *msg, int flags)
 {
     struct nlmsghdr *nlh = nlmsg_hdr(msg);
-    ssize_t n;
 
-    if (conn->stale)
-        conn_drain(conn);
     /* 0 marks what the kernel tells unasked. */
     if (++conn->seq == 0)
         conn->seq = 1;
     nlh->nlmsg_seq = conn->seq;
     nlh->nlmsg_pid = conn->port;
     nlh->nlmsg_flags |= (uint16_t)(NLM_F_REQUEST | flags);
+    return nlh;
+}
+
+static int conn_send(struct net_conn *conn, struct nl_msg *msg, int flags)
+{
+    struct nlmsghdr *nlh;
+    ssize_t n;
+
+    if (conn->stale)
+        conn_drain(conn);
+    nlh = conn_number(conn, msg, flags);
     do
         n = send(conn->fd, nlh, nlh->nlmsg_len, 0);
     while (n < 0 && errno == EINTR);
@@ -386,4 +400,92 @@ int net_dump(struct net_conn *conn, struct nl_msg *msg, int group, net_each *eac
             return answer_walk(&answer, each, ctx);
     }
     return err_set(err, -EAGAIN, "the kernel's objects kept changing while they were read");
+}
+
+/* ---- batches -----------------------------------------------------------------------------------
+ */
+
+struct batch {
+    uint32_t first; /* the numbers of the first and the last message */
+    uint32_t last;
+    net_batch_refused *refused;
+    void *ctx;
+    bool done;
+};
+
+static int batch_send(struct net_conn *conn, struct nl_msg *const *msgs, size_t n,
+                      struct batch *batch)
+{
+    struct iovec iov[NET_BATCH_MAX];
+    struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n};
+    ssize_t sent;
+
+    if (conn->stale)
+        conn_drain(conn);
+    /* The numbers of one batch follow each other. */
+    if (conn->seq > UINT32_MAX - NET_BATCH_MAX)
+        conn->seq = 0;
+    batch->first = conn->seq + 1;
+    for (size_t i = 0; i < n; i++) {
+        struct nlmsghdr *nlh = conn_number(conn, msgs[i], i == n - 1 ? NLM_F_ACK : 0);
+
+        iov[i] = (struct iovec){.iov_base = nlh, .iov_len = NLMSG_ALIGN(nlh->nlmsg_len)};
+    }
+    batch->last = conn->seq;
+    do
+        sent = sendmsg(conn->fd, &mh, 0);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : 0;
+}
+
+/* The verdicts in one datagram. */
+static int batch_take(struct net_conn *conn, size_t len, struct batch *batch, struct err *err)
+{
+    size_t at = 0;
+
+    while (len - at >= sizeof(struct nlmsghdr)) {
+        const struct nlmsghdr *nlh = (const void *)(conn->datagram + at);
+        size_t step;
+        struct err why = {{0}};
+        int rc;
+
+        if (nlh->nlmsg_len < sizeof(*nlh) || nlh->nlmsg_len > len - at)
+            return err_set(err, -EBADMSG, "the kernel's answer has a broken length");
+        step = NLMSG_ALIGN(nlh->nlmsg_len);
+        at += step < len - at ? step : len - at;
+        if (nlh->nlmsg_pid != conn->port || nlh->nlmsg_type != NLMSG_ERROR ||
+            nlh->nlmsg_seq < batch->first || nlh->nlmsg_seq > batch->last)
+            continue;
+        rc = conn_error(nlh, &why);
+        if (rc < 0)
+            batch->refused(batch->ctx, nlh->nlmsg_seq - batch->first, rc, why.msg);
+        batch->done = batch->done || nlh->nlmsg_seq == batch->last;
+    }
+    return 0;
+}
+
+int net_batch(struct net_conn *conn, struct nl_msg *const *msgs, size_t n,
+              net_batch_refused *refused, void *ctx, struct err *err)
+{
+    struct batch batch = {.refused = refused, .ctx = ctx};
+    int rc;
+
+    if (n == 0)
+        return 0;
+    if (n > NET_BATCH_MAX)
+        return err_set(err, -E2BIG, "a batch of %zu messages is too large", n);
+    rc = batch_send(conn, msgs, n, &batch);
+    if (rc < 0)
+        return err_set(err, rc, "cannot send to the kernel: %s", strerror(-rc));
+    while (rc == 0 && !batch.done) {
+        ssize_t got = conn_receive(conn, 0);
+
+        if (got < 0)
+            rc = err_set(err, (int)got, "no answer from the kernel: %s", strerror((int)-got));
+        else
+            rc = batch_take(conn, (size_t)got, &batch, err);
+    }
+    if (rc < 0)
+        conn->stale = true;
+    return rc;
 }

@@ -2,7 +2,12 @@
 #ifndef NETLINK_CONN_H
 #define NETLINK_CONN_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "common/err.h"
+
+#define NET_BATCH_MAX 100 /* messages; more at once gain nothing */
 
 struct net_conn;
 struct nl_msg;
@@ -29,6 +34,9 @@ void net_conn_close(struct net_conn *conn);
 /** net_conn_closep() - for _cleanup_(). */
 void net_conn_closep(struct net_conn **conn);
 
+/** net_conn_port() - the connection's netlink port, which news of its changes carries. */
+uint32_t net_conn_port(const struct net_conn *conn);
+
 /**
  * net_request() - send one change and wait for the kernel's verdict
  *
@@ -37,6 +45,23 @@ void net_conn_closep(struct net_conn **conn);
  * Return: 0, or the kernel's own -errno with its words in @err.
  */
 int net_request(struct net_conn *conn, struct nl_msg *msg, struct err *err);
+
+/**
+ * net_batch_refused - the kernel did not do one message of a batch
+ * @i: which
+ */
+typedef void net_batch_refused(void *ctx, size_t i, int rc, const char *why);
+
+/**
+ * net_batch() - send up to NET_BATCH_MAX changes at once
+ *
+ * They are done in order, and a refused one does not keep the kernel from the next.  Only the last
+ * is acknowledged when all goes well.
+ *
+ * Return: 0, also when some were refused; or -errno when it is not known what was done.
+ */
+int net_batch(struct net_conn *conn, struct nl_msg *const *msgs, size_t n,
+              net_batch_refused *refused, void *ctx, struct err *err);
 
 /**
  * net_query() - ask for one object

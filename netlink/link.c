@@ -72,6 +72,8 @@ static int parse_attr(const struct nlattr *attr, struct net_link *link)
         return net_attr_str(attr, link->name, sizeof(link->name));
     case IFLA_MTU:
         return net_attr_u32(attr, &link->mtu);
+    case IFLA_GROUP:
+        return net_attr_u32(attr, &link->group);
     case IFLA_IFALIAS:
         return parse_alias(attr, link);
     /* Unlike IFF_LOWER_UP it is told for links that are down as well. */
@@ -89,7 +91,7 @@ static int parse_attr(const struct nlattr *attr, struct net_link *link)
     }
 }
 
-static int link_parse(const struct nlmsghdr *nlh, void *ctx)
+int net_link_parse(const struct nlmsghdr *nlh, struct net_link *out)
 {
     struct net_link link = {0};
     const struct ifinfomsg *ifi;
@@ -108,8 +110,43 @@ static int link_parse(const struct nlmsghdr *nlh, void *ctx)
         if (parse_attr(attr, &link) < 0)
             return -EBADMSG;
     }
-    *(struct net_link *)ctx = link;
+    *out = link;
     return 0;
+}
+
+static int take_one(const struct nlmsghdr *nlh, void *ctx)
+{
+    return net_link_parse(nlh, ctx);
+}
+
+struct link_dump {
+    net_link_each *each;
+    void *ctx;
+};
+
+static int dump_one(const struct nlmsghdr *nlh, void *ctx)
+{
+    const struct link_dump *dump = ctx;
+    struct net_link link;
+    int rc = net_link_parse(nlh, &link);
+
+    return rc < 0 ? rc : dump->each(&link, dump->ctx);
+}
+
+int net_link_dump(struct net_conn *conn, net_link_each *each, void *ctx, struct err *err)
+{
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
+    struct link_dump dump = {.each = each, .ctx = ctx};
+    struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC};
+    int rc;
+
+    msg = net_msg_new(RTM_GETLINK, 0, &ifi, sizeof(ifi));
+    if (!msg || nla_put_u32(msg, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS) < 0)
+        return err_set(err, -ENOMEM, "reading devices: out of memory");
+    rc = net_dump(conn, msg, 0, dump_one, &dump, err);
+    if (rc == -EBADMSG)
+        return err_set(err, rc, "reading devices: the kernel's description is malformed");
+    return rc < 0 ? err_prefix(err, rc, "reading devices: ") : rc;
 }
 
 int net_link_get(struct net_conn *conn, const char *name, struct net_link *out, struct err *err)
@@ -124,7 +161,7 @@ int net_link_get(struct net_conn *conn, const char *name, struct net_link *out, 
     msg = net_msg_new(RTM_GETLINK, 0, &ifi, sizeof(ifi));
     if (!msg || nla_put_string(msg, IFLA_IFNAME, name) < 0)
         return err_set(err, -ENOMEM, "device %s: out of memory", name);
-    rc = net_query(conn, msg, link_parse, &link, err);
+    rc = net_query(conn, msg, take_one, &link, err);
     if (rc == -EBADMSG || (rc == 0 && link.ifindex == 0))
         return err_set(err, -EBADMSG, "device %s: the kernel's description is malformed", name);
     if (rc < 0)
@@ -152,41 +189,62 @@ static int put_ip6ll(struct nl_msg *msg, enum net_ip6ll ip6ll)
     return 0;
 }
 
+static int put_settings(struct nl_msg *msg, const struct net_link *want, unsigned int parts)
+{
+    int rc = 0;
+
+    if (parts & NET_LINK_MTU)
+        rc |= nla_put_u32(msg, IFLA_MTU, want->mtu);
+    if (parts & NET_LINK_ALIAS)
+        rc |= put_alias(msg, want->alias);
+    if (parts & NET_LINK_IP6LL)
+        rc |= put_ip6ll(msg, want->ip6ll);
+    return rc;
+}
+
+int net_link_build(uint32_t ifindex, const struct net_link *want, unsigned int parts,
+                   struct nl_msg *msgs[NET_LINK_MSGS], struct err *err)
+{
+    struct ifinfomsg settings = {.ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex};
+    struct ifinfomsg state = settings;
+    unsigned int quiet = parts & ~(unsigned int)NET_LINK_UP;
+    int n = 0;
+
+    /* In one message the kernel would raise the link before it takes addrgenmode. */
+    if (quiet) {
+        _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
+
+        msg = net_msg_new(RTM_SETLINK, 0, &settings, sizeof(settings));
+        if (!msg || put_settings(msg, want, quiet) < 0)
+            return err_set(err, -ENOMEM, "device %s: out of memory", want->name);
+        msgs[n++] = TAKE(msg);
+    }
+    if (parts & NET_LINK_UP) {
+        state.ifi_change = IFF_UP;
+        state.ifi_flags = want->up ? IFF_UP : 0;
+        msgs[n] = net_msg_new(RTM_SETLINK, 0, &state, sizeof(state));
+        if (!msgs[n] && n > 0)
+            net_msg_freep(&msgs[0]);
+        if (!msgs[n])
+            return err_set(err, -ENOMEM, "device %s: out of memory", want->name);
+        n++;
+    }
+    return n;
+}
+
 static int set_part(struct net_conn *conn, uint32_t ifindex, const struct net_link *want,
                     enum net_link_part part, struct err *err)
 {
-    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
-    struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex};
-    const char *what = "";
-    int rc = 0;
+    static const char *const words[] = {
+        [NET_LINK_MTU] = "MTU", [NET_LINK_ALIAS] = "alias", [NET_LINK_IP6LL] = "addrgenmode"};
+    const char *what = part == NET_LINK_UP ? (want->up ? "up" : "down") : words[part];
+    struct nl_msg *msgs[NET_LINK_MSGS] = {NULL};
+    int rc = net_link_build(ifindex, want, part, msgs, err);
 
-    if (part == NET_LINK_UP) {
-        ifi.ifi_change = IFF_UP;
-        ifi.ifi_flags = want->up ? IFF_UP : 0;
-    }
-    msg = net_msg_new(RTM_SETLINK, 0, &ifi, sizeof(ifi));
-    if (!msg)
-        return err_set(err, -ENOMEM, "device %s: out of memory", want->name);
-    switch (part) {
-    case NET_LINK_MTU:
-        what = "MTU";
-        rc = nla_put_u32(msg, IFLA_MTU, want->mtu);
-        break;
-    case NET_LINK_ALIAS:
-        what = "alias";
-        rc = put_alias(msg, want->alias);
-        break;
-    case NET_LINK_IP6LL:
-        what = "addrgenmode";
-        rc = put_ip6ll(msg, want->ip6ll);
-        break;
-    case NET_LINK_UP:
-        what = want->up ? "up" : "down";
-        break;
-    }
     if (rc < 0)
-        return err_set(err, -EMSGSIZE, "device %s: cannot build the request", want->name);
-    rc = net_request(conn, msg, err);
+        return rc;
+    rc = net_request(conn, msgs[0], err);
+    net_msg_freep(&msgs[0]);
     /* A device without IPv6 makes no link-local address, which is what NONE asks for. */
     if (rc == -EAFNOSUPPORT && part == NET_LINK_IP6LL && want->ip6ll == NET_IP6LL_NONE)
         return 0;
@@ -208,18 +266,68 @@ int net_link_set(struct net_conn *conn, uint32_t ifindex, const struct net_link 
     return 0;
 }
 
-int net_link_del(struct net_conn *conn, uint32_t ifindex, struct err *err)
+static int build_make(const struct net_link *want, struct nl_msg **out)
 {
     _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
-    struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex};
+    struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC};
+    struct nlattr *info;
     int rc;
+
+    msg = net_msg_new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &ifi, sizeof(ifi));
+    if (!msg)
+        return -ENOMEM;
+    rc = nla_put_string(msg, IFLA_IFNAME, want->name);
+    rc |= nla_put_u32(msg, IFLA_GROUP, want->group);
+    if (want->mtu)
+        rc |= nla_put_u32(msg, IFLA_MTU, want->mtu);
+    info = nla_nest_start(msg, IFLA_LINKINFO);
+    if (!info || rc < 0 || nla_put_string(msg, IFLA_INFO_KIND, want->kind) < 0)
+        return -EMSGSIZE;
+    nla_nest_end(msg, info);
+    *out = TAKE(msg);
+    return 0;
+}
+
+int net_link_make(struct net_conn *conn, const struct net_link *want, struct err *err)
+{
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
+    struct net_link made = {0};
+    int rc;
+
+    if (!net_ifname_valid(want->name))
+        return err_set(err, -EINVAL, "\"%.32s\" cannot be the name of a network device",
+                       want->name);
+    rc = build_make(want, &msg);
+    if (rc < 0)
+        return err_set(err, rc, "device %s: out of memory", want->name);
+    rc = net_request(conn, msg, err);
+    if (rc == -EOPNOTSUPP)
+        return err_set(err, rc, "device %s: this kernel has no devices of kind %s (modprobe %s)",
+                       want->name, want->kind, want->kind);
+    if (rc < 0)
+        return err_prefix(err, rc, "device %s: cannot make it: ", want->name);
+    rc = net_link_get(conn, want->name, &made, err);
+    return rc < 0 ? rc : net_link_set(conn, made.ifindex, want, net_link_diff(want, &made), err);
+}
+
+int net_link_build_del(uint32_t ifindex, struct nl_msg **msg, struct err *err)
+{
+    struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex};
 
     /* Index 0 names no device; the kernel would look for other marks and may remove a group. */
     if (ifindex == 0)
         return err_set(err, -EINVAL, "cannot remove a device without its index");
-    msg = net_msg_new(RTM_DELLINK, 0, &ifi, sizeof(ifi));
-    if (!msg)
-        return err_set(err, -ENOMEM, "device #%u: out of memory", ifindex);
+    *msg = net_msg_new(RTM_DELLINK, 0, &ifi, sizeof(ifi));
+    return *msg ? 0 : err_set(err, -ENOMEM, "device #%u: out of memory", ifindex);
+}
+
+int net_link_del(struct net_conn *conn, uint32_t ifindex, struct err *err)
+{
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
+    int rc = net_link_build_del(ifindex, &msg, err);
+
+    if (rc < 0)
+        return rc;
     rc = net_request(conn, msg, err);
     if (rc == -ENODEV)
         return 0;

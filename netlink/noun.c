@@ -1,7 +1,9 @@
 /* What the engine asks about an object, whatever its kind; see noun.h. */
 #include "netlink/noun.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- links ------------------------------------------------------------------------------------
@@ -23,9 +25,18 @@ static bool link_in_place(const struct net_object *want, const struct net_object
     return strcmp(want->link.kind, have->link.kind) == 0;
 }
 
+/* The noun before the text of formatters that leave it out. */
+static const char *with_noun(const char *noun, const char *text, char *buf)
+{
+    snprintf(buf, NET_FORMAT_SIZE, "%s %.*s", noun, NET_FORMAT_SIZE - 16, text);
+    return buf;
+}
+
 static const char *link_format(const struct net_object *object, char *buf)
 {
-    return net_link_format(&object->link, buf);
+    char text[NET_FORMAT_SIZE];
+
+    return with_noun("link", net_link_format(&object->link, text), buf);
 }
 
 static uint32_t *link_ifindex(struct net_object *object)
@@ -53,7 +64,7 @@ static bool setting_same(const struct net_object *want, const struct net_object 
 
 static const char *setting_format(const struct net_object *object, char *buf)
 {
-    snprintf(buf, NET_FORMAT_SIZE, "%s = %s", object->setting.path, object->setting.value);
+    snprintf(buf, NET_FORMAT_SIZE, "setting %s = %s", object->setting.path, object->setting.value);
     return buf;
 }
 
@@ -87,7 +98,9 @@ static bool addr_in_place(const struct net_object *want, const struct net_object
 
 static const char *addr_format(const struct net_object *object, char *buf)
 {
-    return net_addr_format(&object->addr, object->dev, buf);
+    char text[NET_FORMAT_SIZE];
+
+    return with_noun("address", net_addr_format(&object->addr, object->dev, text), buf);
 }
 
 static uint32_t *addr_ifindex(struct net_object *object)
@@ -113,7 +126,11 @@ static bool route_same(const struct net_object *want, const struct net_object *h
 
 static const char *route_format(const struct net_object *object, char *buf)
 {
-    return net_route_format(&object->route, object->dev[0] ? object->dev : NULL, buf);
+    char text[NET_FORMAT_SIZE];
+
+    return with_noun("route",
+                     net_route_format(&object->route, object->dev[0] ? object->dev : NULL, text),
+                     buf);
 }
 
 static uint32_t *route_ifindex(struct net_object *object)
@@ -141,13 +158,157 @@ static bool rule_same(const struct net_object *want, const struct net_object *ha
 
 static const char *rule_format(const struct net_object *object, char *buf)
 {
-    return net_rule_format(&object->rule, buf);
+    char text[NET_FORMAT_SIZE];
+
+    return with_noun("rule", net_rule_format(&object->rule, text), buf);
 }
 
 static void rule_normalize(struct net_object *object)
 {
     object->rule.from = ip_prefix_network(object->rule.from);
     object->rule.to = ip_prefix_network(object->rule.to);
+}
+
+/* ---- the firewall -----------------------------------------------------------------------------
+ */
+
+static int firewall_cmp(const struct net_object *a, const struct net_object *b)
+{
+    return net_firewall_cmp_id(a->firewall, b->firewall);
+}
+
+static bool firewall_same(const struct net_object *want, const struct net_object *have)
+{
+    return net_firewall_same(want->firewall, have->firewall);
+}
+
+static const char *firewall_format(const struct net_object *object, char *buf)
+{
+    char text[NET_FW_FORMAT_SIZE];
+
+    snprintf(buf, NET_FORMAT_SIZE, "%.*s", NET_FORMAT_SIZE - 1,
+             net_firewall_format(object->firewall, text));
+    return buf;
+}
+
+static int firewall_own(struct net_object *object)
+{
+    struct net_firewall *copy = calloc(1, sizeof(*copy));
+
+    if (!copy || net_firewall_copy(copy, object->firewall) < 0) {
+        free(copy);
+        return -ENOMEM;
+    }
+    object->firewall = copy;
+    return 0;
+}
+
+static void firewall_clear(struct net_object *object)
+{
+    net_firewall_clear(object->firewall);
+    free(object->firewall);
+}
+
+/* ---- traffic control --------------------------------------------------------------------------
+ */
+
+static int qdisc_cmp(const struct net_object *a, const struct net_object *b)
+{
+    int order = strcmp(a->dev, b->dev);
+
+    return order ? order : net_qdisc_cmp_id(&a->qdisc, &b->qdisc);
+}
+
+static bool qdisc_same(const struct net_object *want, const struct net_object *have)
+{
+    return net_qdisc_diff(&want->qdisc, &have->qdisc) == NET_TC_SAME;
+}
+
+static bool qdisc_in_place(const struct net_object *want, const struct net_object *have)
+{
+    return net_qdisc_diff(&want->qdisc, &have->qdisc) == NET_TC_CHANGE;
+}
+
+static const char *qdisc_format(const struct net_object *object, char *buf)
+{
+    return net_qdisc_format(&object->qdisc, object->dev, buf);
+}
+
+static uint32_t *qdisc_ifindex(struct net_object *object)
+{
+    return &object->qdisc.ifindex;
+}
+
+static int class_cmp(const struct net_object *a, const struct net_object *b)
+{
+    int order = strcmp(a->dev, b->dev);
+
+    return order ? order : net_class_cmp_id(&a->cls, &b->cls);
+}
+
+static bool class_same(const struct net_object *want, const struct net_object *have)
+{
+    return net_class_diff(&want->cls, &have->cls) == NET_TC_SAME;
+}
+
+static bool class_in_place(const struct net_object *want, const struct net_object *have)
+{
+    return net_class_diff(&want->cls, &have->cls) == NET_TC_CHANGE;
+}
+
+static const char *class_format(const struct net_object *object, char *buf)
+{
+    return net_class_format(&object->cls, object->dev, buf);
+}
+
+static uint32_t *class_ifindex(struct net_object *object)
+{
+    return &object->cls.ifindex;
+}
+
+static int filter_cmp(const struct net_object *a, const struct net_object *b)
+{
+    int order = strcmp(a->dev, b->dev);
+
+    return order ? order : net_filter_cmp_id(&a->filter, &b->filter);
+}
+
+static bool filter_same(const struct net_object *want, const struct net_object *have)
+{
+    return net_filter_diff(&want->filter, &have->filter) == NET_TC_SAME;
+}
+
+static bool filter_in_place(const struct net_object *want, const struct net_object *have)
+{
+    return net_filter_diff(&want->filter, &have->filter) == NET_TC_CHANGE;
+}
+
+static const char *filter_format(const struct net_object *object, char *buf)
+{
+    return net_filter_format(&object->filter, object->dev, buf);
+}
+
+static uint32_t *filter_ifindex(struct net_object *object)
+{
+    return &object->filter.ifindex;
+}
+
+static char *filter_other_dev(struct net_object *object, uint32_t **ifindex)
+{
+    if (object->filter.kind != NET_FILTER_REDIRECT)
+        return NULL;
+    *ifindex = &object->filter.redirect_ifindex;
+    return object->filter.redirect;
+}
+
+static int filter_rank(const struct net_object *object)
+{
+    return net_filter_rank(&object->filter);
+}
+
+static bool filter_lingers(const struct net_object *object)
+{
+    return net_filter_lingers(&object->filter);
 }
 
 /* ---- the table --------------------------------------------------------------------------------
@@ -161,6 +322,12 @@ static const struct net_noun nouns[NET_KINDS] = {
                        .format = link_format,
                        .ifindex = link_ifindex,
                        .normalize = link_normalize},
+    [NET_KIND_FIREWALL] = {.name = "firewall",
+                           .cmp_id = firewall_cmp,
+                           .same = firewall_same,
+                           .format = firewall_format,
+                           .own = firewall_own,
+                           .clear = firewall_clear},
     [NET_KIND_SETTING] = {.name = "setting",
                           .cmp_id = setting_cmp,
                           .same = setting_same,
@@ -182,6 +349,27 @@ static const struct net_noun nouns[NET_KINDS] = {
                        .same = rule_same,
                        .format = rule_format,
                        .normalize = rule_normalize},
+    [NET_KIND_QDISC] = {.name = "qdisc",
+                        .cmp_id = qdisc_cmp,
+                        .same = qdisc_same,
+                        .in_place = qdisc_in_place,
+                        .format = qdisc_format,
+                        .ifindex = qdisc_ifindex},
+    [NET_KIND_CLASS] = {.name = "class",
+                        .cmp_id = class_cmp,
+                        .same = class_same,
+                        .in_place = class_in_place,
+                        .format = class_format,
+                        .ifindex = class_ifindex},
+    [NET_KIND_FILTER] = {.name = "filter",
+                         .cmp_id = filter_cmp,
+                         .same = filter_same,
+                         .in_place = filter_in_place,
+                         .format = filter_format,
+                         .ifindex = filter_ifindex,
+                         .other_dev = filter_other_dev,
+                         .rank = filter_rank,
+                         .lingers = filter_lingers},
 };
 
 const struct net_noun *net_noun_of(enum net_kind kind)
@@ -210,10 +398,5 @@ uint32_t net_object_ifindex(const struct net_object *object)
 
 const char *net_object_format(const struct net_object *object, char *buf)
 {
-    const struct net_noun *noun = &nouns[object->kind];
-    char text[NET_FORMAT_SIZE];
-
-    snprintf(buf, NET_FORMAT_SIZE, "%s %.*s", noun->name, NET_FORMAT_SIZE - 16,
-             noun->format(object, text));
-    return buf;
+    return nouns[object->kind].format(object, buf);
 }

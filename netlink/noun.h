@@ -27,14 +27,17 @@ struct net_noun {
     const char *(*format)(const struct net_object *object, char *buf);
     /* Does it lie on a device, named by .dev?  Then where its index is kept. */
     uint32_t *(*ifindex)(struct net_object *object);
-    /*
-     * Kinds that form a tree on their device: their own handle (0: they have none) and that of what
-     * they hang on.  NULL for kinds that do not.
-     */
-    uint32_t (*handle)(const struct net_object *object);
-    uint32_t (*parent)(const struct net_object *object);
+    /* Does it name a second device?  Then that one's name, and where its index is kept. */
+    char *(*other_dev)(struct net_object *object, uint32_t **ifindex);
+    /* Among its kind what has a lower rank is made first.  NULL: the order of the set. */
+    int (*rank)(const struct net_object *object);
+    /* Is it let be when it is no longer wanted?  NULL: no. */
+    bool (*lingers)(const struct net_object *object);
     /* Bring what was asked for into the form in which the kernel keeps it.  NULL: it is. */
     void (*normalize)(struct net_object *object);
+    /* Of kinds that own memory: make what it points to its own.  Return: 0 or -ENOMEM. */
+    int (*own)(struct net_object *object);
+    void (*clear)(struct net_object *object);
 };
 
 /** net_noun_of() - the row of a kind. */

@@ -33,6 +33,13 @@
 #define NET_ROUTE_METRIC_IP6 1024 /* what IPv6 makes of metric 0 */
 #define NET_FORMAT_SIZE      320  /* enough for every _format() below */
 
+/* What is done to an object. */
+enum net_verb {
+    NET_CREATE,
+    NET_CHANGE, /* in place */
+    NET_DELETE,
+};
+
 /* What of a link can be set; also what may differ between two. */
 enum net_link_part {
     NET_LINK_MTU = 1 << 0,
@@ -53,9 +60,10 @@ struct net_link {
     char name[IFNAMSIZ];
     char kind[NET_KIND_SIZE]; /* "tun", "veth"; empty for a physical device */
     char alias[NET_ALIAS_SIZE];
-    uint32_t mtu; /* wanted: 0 leaves it as it is */
-    bool up;      /* the administrator's wish */
-    bool carrier; /* for a TUN: some process holds a queue of it */
+    uint32_t group; /* our mark from the moment of making on; the alias comes an instant later */
+    uint32_t mtu;   /* wanted: 0 leaves it as it is */
+    bool up;        /* the administrator's wish */
+    bool carrier;   /* for a TUN: some process holds a queue of it */
     enum net_ip6ll ip6ll;
 };
 

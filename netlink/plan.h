@@ -21,11 +21,8 @@
 
 struct net_snapshot;
 
-enum net_verb {
-    NET_CREATE,
-    NET_CHANGE,
-    NET_DELETE,
-};
+/* From here on an ifindex stands for a device that the plan makes: found by name when it is. */
+#define NET_IFINDEX_PENDING UINT32_C(0x80000000)
 
 /* One operation.  The objects live in the plan. */
 struct net_op {
@@ -62,7 +59,7 @@ struct net_plan {
     struct net_clash *clashes;
     size_t n_clashes;
     /* What the pointers point into; written by net_plan_build() alone. */
-    struct net_set *want; /* sorted, devices found; what waits or clashes is not in it */
+    struct net_set *want; /* sorted, devices found; without what waits or clashes */
     struct net_set *left; /* what waits or clashes */
     struct net_snapshot *snapshot;
 };
@@ -80,6 +77,9 @@ int net_plan_build(const struct net_set *want, struct net_snapshot *snapshot, st
 void net_plan_free(struct net_plan *plan);
 /** net_plan_freep() - for _cleanup_(). */
 void net_plan_freep(struct net_plan **plan);
+
+/** net_plan_defer() - operation @i was refused because it is too early: its object waits. */
+int net_plan_defer(struct net_plan *plan, size_t i, enum net_wait reason);
 
 /** net_plan_empty() - is there nothing to do?  Waiting objects and clashes do not count. */
 bool net_plan_empty(const struct net_plan *plan);

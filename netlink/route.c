@@ -1,5 +1,5 @@
 /*
- * Routes over devices, and routes that refuse.
+ * Routes over devices and gateways, and routes that refuse.
  *
  * Theory of operation: the kernel would let us do more than we want.  CREATE without EXCL adds a
  * second route beside the first; REPLACE replaces whatever route has the identity, other people's
@@ -52,11 +52,13 @@ static int parse_attr(const struct nlattr *attr, uint8_t family, struct net_rout
     case RTA_OIF:
         return net_attr_u32(attr, &route->ifindex);
     case RTA_GATEWAY:
+        return net_attr_ip(attr, family, &route->via);
+    case RTA_PREFSRC:
+        return net_attr_ip(attr, family, &route->src);
     case RTA_VIA:
     case RTA_MULTIPATH:
     case RTA_NH_ID:
     case RTA_ENCAP:
-    case RTA_PREFSRC:
     case RTA_METRICS:
         route->has_more = true;
         return 0;
@@ -65,8 +67,7 @@ static int parse_attr(const struct nlattr *attr, uint8_t family, struct net_rout
     }
 }
 
-/* Return: 0, 1 for a route that is not shown, or -EBADMSG. */
-static int route_parse(const struct nlmsghdr *nlh, struct net_route *out)
+int net_route_parse(const struct nlmsghdr *nlh, struct net_route *out)
 {
     struct net_route route = {0};
     const struct rtmsg *rtm;
@@ -104,7 +105,7 @@ static int dump_one(const struct nlmsghdr *nlh, void *ctx)
 {
     const struct route_dump *dump = ctx;
     struct net_route route;
-    int rc = route_parse(nlh, &route);
+    int rc = net_route_parse(nlh, &route);
 
     if (rc != 0)
         return rc < 0 ? rc : 0;
@@ -160,36 +161,85 @@ int net_route_dump(struct net_conn *conn, const struct net_route_filter *filter,
     return rc;
 }
 
-static int route_send(struct net_conn *conn, int type, int flags, const struct net_route *route,
-                      struct err *err)
+static bool route_complete(const struct net_route *route)
 {
+    bool goes_out = route->ifindex != 0 || route->via.family != 0;
+    uint8_t family = route->dst.addr.family;
+
+    return net_af(family) != AF_UNSPEC && route->table != 0 && route->type != NET_ROUTE_OTHER &&
+           !route->has_more && (route->type == NET_ROUTE_UNICAST) == goes_out &&
+           (route->via.family == 0 || route->via.family == family) &&
+           (route->src.family == 0 || route->src.family == family);
+}
+
+/* What says which way it goes; to remove a route this is more than is needed, so it is exact. */
+static int put_way(struct nl_msg *msg, const struct net_route *route)
+{
+    int rc = 0;
+
+    if (route->ifindex)
+        rc |= nla_put_u32(msg, RTA_OIF, route->ifindex);
+    if (route->via.family)
+        rc |= net_msg_put_ip(msg, RTA_GATEWAY, &route->via);
+    if (route->src.family)
+        rc |= net_msg_put_ip(msg, RTA_PREFSRC, &route->src);
+    return rc;
+}
+
+static uint8_t route_scope(enum net_verb verb, const struct net_route *route)
+{
+    if (verb == NET_DELETE)
+        return RT_SCOPE_NOWHERE; /* any */
+    return route->type == NET_ROUTE_UNICAST && !route->via.family ? RT_SCOPE_LINK
+                                                                  : RT_SCOPE_UNIVERSE;
+}
+
+int net_route_build(enum net_verb verb, const struct net_route *route, struct nl_msg **out,
+                    struct err *err)
+{
+    static const int flags[] = {[NET_CREATE] = NLM_F_CREATE | NLM_F_EXCL,
+                                [NET_CHANGE] = NLM_F_CREATE | NLM_F_REPLACE,
+                                [NET_DELETE] = 0};
     _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
-    bool unicast = route->type == NET_ROUTE_UNICAST;
     struct rtmsg rtm = {
         .rtm_family = net_af(route->dst.addr.family),
         .rtm_dst_len = route->dst.len,
         .rtm_table = short_table(route->table),
         .rtm_protocol = route->protocol,
-        .rtm_scope = unicast ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
+        .rtm_scope = route_scope(verb, route),
     };
+    bool known = route_complete(route);
     int rc = 0;
 
-    if (rtm.rtm_family == AF_UNSPEC || route->type == NET_ROUTE_OTHER || route->table == 0 ||
-        unicast != (route->ifindex != 0))
-        return err_set(err, -EINVAL, "a route needs a family, a table and, to go out, a device");
-    rtm.rtm_type = kernel_types[route->type];
-    msg = net_msg_new(type, flags, &rtm, sizeof(rtm));
+    /* One that we would never write can only be removed. */
+    if (!known && (verb != NET_DELETE || rtm.rtm_family == AF_UNSPEC || route->table == 0))
+        return err_set(err, -EINVAL,
+                       "a route needs a family, a table and, to go out, a device or a gateway");
+    if (known)
+        rtm.rtm_type = kernel_types[route->type];
+    msg = net_msg_new(verb == NET_DELETE ? RTM_DELROUTE : RTM_NEWROUTE, flags[verb], &rtm,
+                      sizeof(rtm));
     if (!msg)
         return err_set(err, -ENOMEM, "out of memory");
     if (route->dst.len > 0)
         rc |= net_msg_put_ip(msg, RTA_DST, &route->dst.addr);
     rc |= nla_put_u32(msg, RTA_TABLE, route->table);
     rc |= nla_put_u32(msg, RTA_PRIORITY, net_route_metric(route));
-    if (unicast)
-        rc |= nla_put_u32(msg, RTA_OIF, route->ifindex);
+    if (known)
+        rc |= put_way(msg, route);
     if (rc < 0)
         return err_set(err, -EMSGSIZE, "cannot build the request");
-    return net_request(conn, msg, err);
+    *out = TAKE(msg);
+    return 0;
+}
+
+static int route_send(struct net_conn *conn, enum net_verb verb, const struct net_route *route,
+                      struct err *err)
+{
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
+    int rc = net_route_build(verb, route, &msg, err);
+
+    return rc < 0 ? rc : net_request(conn, msg, err);
 }
 
 struct route_search {
@@ -236,7 +286,7 @@ static int route_make_equal(struct net_conn *conn, const struct net_route *want,
                        net_route_format(&have, if_indextoname(have.ifindex, dev), text));
     if (rc == 1 && net_route_same(want, &have))
         return 0;
-    return route_send(conn, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, want, err);
+    return route_send(conn, NET_CHANGE, want, err);
 }
 
 /* The route as the kernel keeps it: the network without host bits. */
@@ -260,7 +310,7 @@ static int route_fail(const struct net_route *route, const char *verb, int rc, s
 int net_route_put(struct net_conn *conn, const struct net_route *route, struct err *err)
 {
     struct net_route want = route_network(route);
-    int rc = route_send(conn, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &want, err);
+    int rc = route_send(conn, NET_CREATE, &want, err);
 
     if (rc == -EEXIST)
         rc = route_make_equal(conn, &want, err);
@@ -277,7 +327,7 @@ int net_route_del(struct net_conn *conn, const struct net_route *route, struct e
     if (net_route_metric(&want) == 0)
         rc = route_find(conn, &want, want.protocol, &have, err);
     if (rc == 1)
-        rc = route_send(conn, RTM_DELROUTE, 0, &want, err);
+        rc = route_send(conn, NET_DELETE, &want, err);
     if (rc == -ESRCH || rc == -ENOENT || rc == -ENODEV)
         return 0;
     return rc < 0 ? route_fail(route, "remove", rc, err) : 0;

@@ -1,5 +1,5 @@
 /*
- * Routes over devices, and routes that refuse.
+ * Routes over devices and gateways, and routes that refuse.
  *
  * A tunnel is point to point: its routes name a device and no gateway.
  */
@@ -10,6 +10,27 @@
 #include "netlink/object.h"
 
 struct net_conn;
+struct nl_msg;
+struct nlmsghdr;
+
+/**
+ * net_route_parse() - an RTM_NEWROUTE message
+ *
+ * Return: 0, 1 for a route that net_route_dump() leaves out, or -EBADMSG.
+ */
+int net_route_parse(const struct nlmsghdr *nlh, struct net_route *out);
+
+/**
+ * net_route_build() - the message that makes, changes or removes a route
+ * @msg: becomes the message; the caller frees it
+ *
+ * A change takes the place of whatever has the route's identity, and a removal with metric 0 hits
+ * the first that agrees in the rest: the caller knows what is there.
+ *
+ * Return: 0 or -errno.
+ */
+int net_route_build(enum net_verb verb, const struct net_route *route, struct nl_msg **msg,
+                    struct err *err);
 
 /** net_route_each - one route of a dump; nonzero ends the dump and is handed on. */
 typedef int net_route_each(const struct net_route *route, void *ctx);

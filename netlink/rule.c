@@ -129,7 +129,7 @@ static int parse_attr(const struct nlattr *attr, struct net_rule *rule)
     }
 }
 
-static int rule_parse(const struct nlmsghdr *nlh, struct net_rule *out)
+int net_rule_parse(const struct nlmsghdr *nlh, struct net_rule *out)
 {
     struct net_rule rule = {0};
     const struct fib_rule_hdr *frh;
@@ -162,7 +162,7 @@ static int dump_one(const struct nlmsghdr *nlh, void *ctx)
 {
     const struct rule_dump *dump = ctx;
     struct net_rule rule;
-    int rc = rule_parse(nlh, &rule);
+    int rc = net_rule_parse(nlh, &rule);
 
     if (rc < 0)
         return rc;
@@ -247,8 +247,8 @@ static bool rule_complete(const struct net_rule *rule)
            (rule->to.len == 0 || rule->to.addr.family == rule->family);
 }
 
-static int rule_send(struct net_conn *conn, int type, int flags, const struct net_rule *rule,
-                     struct err *err)
+int net_rule_build(enum net_verb verb, const struct net_rule *rule, struct nl_msg **out,
+                   struct err *err)
 {
     _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
     struct fib_rule_hdr frh = {
@@ -262,7 +262,12 @@ static int rule_send(struct net_conn *conn, int type, int flags, const struct ne
 
     if (!rule_complete(rule))
         return err_set(err, -EINVAL, "a rule needs a family, a priority and a table");
-    msg = net_msg_new(type, flags, &frh, sizeof(frh));
+    if (verb == NET_CHANGE)
+        return err_set(err, -EOPNOTSUPP, "a rule cannot be changed");
+    if (verb == NET_CREATE)
+        msg = net_msg_new(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, &frh, sizeof(frh));
+    else
+        msg = net_msg_new(RTM_DELRULE, 0, &frh, sizeof(frh));
     if (!msg)
         return err_set(err, -ENOMEM, "out of memory");
     rc = put_selectors(msg, rule);
@@ -273,7 +278,17 @@ static int rule_send(struct net_conn *conn, int type, int flags, const struct ne
         rc |= nla_put_u32(msg, FRA_SUPPRESS_PREFIXLEN, rule->suppress_prefixlen);
     if (rc < 0)
         return err_set(err, -EMSGSIZE, "cannot build the request");
-    return net_request(conn, msg, err);
+    *out = TAKE(msg);
+    return 0;
+}
+
+static int rule_send(struct net_conn *conn, enum net_verb verb, const struct net_rule *rule,
+                     struct err *err)
+{
+    _cleanup_(net_msg_freep) struct nl_msg *msg = NULL;
+    int rc = net_rule_build(verb, rule, &msg, err);
+
+    return rc < 0 ? rc : net_request(conn, msg, err);
 }
 
 /* The first rule that a request about @want would hit, and whether @want itself is there. */
@@ -319,7 +334,7 @@ int net_rule_put(struct net_conn *conn, const struct net_rule *rule, struct err 
     struct net_rule want = rule_network(rule);
     struct rule_search search = {.want = &want};
     char text[NET_FORMAT_SIZE];
-    int rc = rule_send(conn, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, &want, err);
+    int rc = rule_send(conn, NET_CREATE, &want, err);
 
     if (rc == -EEXIST) {
         rc = net_rule_dump(conn, rule->family, 0, search_one, &search, err);
@@ -341,7 +356,7 @@ int net_rule_del(struct net_conn *conn, const struct net_rule *rule, struct err 
         rc = err_set(err, -EEXIST, "the kernel would remove another rule first: %s",
                      net_rule_format(&search.first, text));
     else if (rc == 0 && search.exact)
-        rc = rule_send(conn, RTM_DELRULE, 0, &want, err);
+        rc = rule_send(conn, NET_DELETE, &want, err);
     if (rc == -ENOENT || rc == -ESRCH)
         return 0;
     return rc < 0 ? rule_fail(rule, "remove", rc, err) : 0;

@@ -11,6 +11,22 @@
 #include "netlink/object.h"
 
 struct net_conn;
+struct nl_msg;
+struct nlmsghdr;
+
+/** net_rule_parse() - an RTM_NEWRULE message.  Return: 0 or -EBADMSG. */
+int net_rule_parse(const struct nlmsghdr *nlh, struct net_rule *out);
+
+/**
+ * net_rule_build() - the message that makes or removes a rule; nothing of one can be changed
+ * @msg: becomes the message; the caller frees it
+ *
+ * A removal hits the first rule that agrees in what this one has: the caller knows what is there.
+ *
+ * Return: 0 or -errno.
+ */
+int net_rule_build(enum net_verb verb, const struct net_rule *rule, struct nl_msg **msg,
+                   struct err *err);
 
 /** net_rule_each - one rule of a dump; nonzero ends the dump and is handed on. */
 typedef int net_rule_each(const struct net_rule *rule, void *ctx);

@@ -18,10 +18,29 @@ struct net_set *net_set_new(void)
     return calloc(1, sizeof(struct net_set));
 }
 
+static void object_clear(struct net_object *object)
+{
+    const struct net_noun *noun = net_noun_of(object->kind);
+
+    if (noun->clear)
+        noun->clear(object);
+}
+
+/* A copy that shares nothing with @from. */
+static int object_copy(struct net_object *to, const struct net_object *from)
+{
+    const struct net_noun *noun = net_noun_of(from->kind);
+
+    *to = *from;
+    return noun->own ? noun->own(to) : 0;
+}
+
 void net_set_free(struct net_set *set)
 {
     if (!set)
         return;
+    for (size_t i = 0; i < set->n; i++)
+        object_clear(&set->objects[i]);
     free(set->objects);
     free(set);
 }
@@ -50,31 +69,27 @@ static int set_reserve(struct net_set *set, size_t n)
 
 struct net_set *net_set_copy(const struct net_set *set)
 {
-    struct net_set *copy = net_set_new();
+    _cleanup_(net_set_freep) struct net_set *copy = net_set_new();
 
-    if (!copy || set_reserve(copy, set->n) < 0) {
-        net_set_free(copy);
+    if (!copy || set_reserve(copy, set->n) < 0)
         return NULL;
-    }
-    if (set->n > 0)
-        memcpy(copy->objects, set->objects, set->n * sizeof(*set->objects));
-    copy->n = set->n;
-    return copy;
+    for (; copy->n < set->n; copy->n++)
+        if (object_copy(&copy->objects[copy->n], &set->objects[copy->n]) < 0)
+            return NULL;
+    return TAKE(copy);
 }
 
 int net_set_add(struct net_set *set, const struct net_object *object)
 {
     const struct net_noun *noun = net_noun_of(object->kind);
-    struct net_object *added;
 
     if (object->dev[0] && !net_ifname_valid(object->dev))
         return -EINVAL;
-    if (set_reserve(set, set->n + 1) < 0)
+    if (set_reserve(set, set->n + 1) < 0 || object_copy(&set->objects[set->n], object) < 0)
         return -ENOMEM;
-    added = &set->objects[set->n++];
-    *added = *object;
     if (noun->normalize)
-        noun->normalize(added);
+        noun->normalize(&set->objects[set->n]);
+    set->n++;
     return 0;
 }
 
@@ -92,6 +107,13 @@ int net_set_add_link(struct net_set *set, const struct net_link *link)
     struct net_object object = {.kind = NET_KIND_LINK, .link = *link};
 
     return add_on(set, &object, link->name);
+}
+
+int net_set_add_firewall(struct net_set *set, const struct net_firewall *firewall)
+{
+    struct net_firewall copy = *firewall;
+
+    return net_set_add(set, &(struct net_object){.kind = NET_KIND_FIREWALL, .firewall = &copy});
 }
 
 int net_set_add_setting(struct net_set *set, const char *path, const char *value)
@@ -125,6 +147,27 @@ int net_set_add_rule(struct net_set *set, const struct net_rule *rule)
     struct net_object object = {.kind = NET_KIND_RULE, .rule = *rule};
 
     return net_set_add(set, &object);
+}
+
+int net_set_add_qdisc(struct net_set *set, const char *dev, const struct net_qdisc *qdisc)
+{
+    struct net_object object = {.kind = NET_KIND_QDISC, .qdisc = *qdisc};
+
+    return add_on(set, &object, dev);
+}
+
+int net_set_add_class(struct net_set *set, const char *dev, const struct net_class *cls)
+{
+    struct net_object object = {.kind = NET_KIND_CLASS, .cls = *cls};
+
+    return add_on(set, &object, dev);
+}
+
+int net_set_add_filter(struct net_set *set, const char *dev, const struct net_filter *filter)
+{
+    struct net_object object = {.kind = NET_KIND_FILTER, .filter = *filter};
+
+    return add_on(set, &object, dev);
 }
 
 static int compare(const void *a, const void *b)
@@ -172,7 +215,7 @@ int net_set_sort(struct net_set *set, struct err *err)
     if (rc < 0)
         return err_set(err, rc, "out of memory");
     for (size_t i = 0; i < set->n; i++) {
-        const struct net_object *object = &set->objects[i];
+        struct net_object *object = &set->objects[i];
         const struct net_object *former = kept ? &set->objects[kept - 1] : NULL;
         char text[NET_FORMAT_SIZE], other[NET_FORMAT_SIZE];
 
@@ -183,6 +226,7 @@ int net_set_sort(struct net_set *set, struct err *err)
         if (rc == 0 && !net_object_same(object, former))
             rc = err_set(err, -EEXIST, "%s and %s exclude each other",
                          net_object_format(former, text), net_object_format(object, other));
+        object_clear(object);
     }
     set->n = kept;
     return rc;
@@ -194,6 +238,16 @@ size_t net_set_count(const struct net_set *set)
 }
 
 const struct net_object *net_set_at(const struct net_set *set, size_t i)
+{
+    return i < set->n ? &set->objects[i] : NULL;
+}
+
+size_t net_set_place(const struct net_set *set, const struct net_object *object)
+{
+    return (size_t)(object - set->objects);
+}
+
+struct net_object *net_set_edit(struct net_set *set, size_t i)
 {
     return i < set->n ? &set->objects[i] : NULL;
 }

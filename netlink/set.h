@@ -14,19 +14,25 @@
 #include <stddef.h>
 
 #include "common/err.h"
+#include "netlink/firewall.h"
 #include "netlink/object.h"
+#include "netlink/tc.h"
 
 /*
  * In the order in which things are made; they are removed in the reverse order.  The firewall comes
  * before the settings, so that nothing is forwarded a moment too early, and rules after the routes
- * of the tables they lead to.
+ * of the tables they lead to.  Qdiscs and classes form a tree and are made from its root.
  */
 enum net_kind {
     NET_KIND_LINK,
-    NET_KIND_SETTING, /* a sysctl below /proc/sys/net */
+    NET_KIND_FIREWALL, /* an nf_tables table, whole */
+    NET_KIND_SETTING,  /* a sysctl below /proc/sys/net */
     NET_KIND_ADDR,
     NET_KIND_ROUTE,
     NET_KIND_RULE,
+    NET_KIND_QDISC,
+    NET_KIND_CLASS,
+    NET_KIND_FILTER,
     NET_KINDS, /* how many there are */
 };
 
@@ -44,10 +50,14 @@ struct net_object {
     char dev[IFNAMSIZ]; /* whose device it is on; empty: on none */
     union {
         struct net_link link;
+        struct net_firewall *firewall; /* in a set: the set's own copy */
         struct net_setting setting;
         struct net_addr addr;
         struct net_route route;
         struct net_rule rule;
+        struct net_qdisc qdisc;
+        struct net_class cls;
+        struct net_filter filter;
     };
 };
 
@@ -72,10 +82,14 @@ struct net_set *net_set_copy(const struct net_set *set);
  */
 int net_set_add(struct net_set *set, const struct net_object *object);
 int net_set_add_link(struct net_set *set, const struct net_link *link);
+int net_set_add_firewall(struct net_set *set, const struct net_firewall *firewall);
 int net_set_add_setting(struct net_set *set, const char *path, const char *value);
 int net_set_add_addr(struct net_set *set, const char *dev, const struct net_addr *addr);
 int net_set_add_route(struct net_set *set, const char *dev, const struct net_route *route);
 int net_set_add_rule(struct net_set *set, const struct net_rule *rule);
+int net_set_add_qdisc(struct net_set *set, const char *dev, const struct net_qdisc *qdisc);
+int net_set_add_class(struct net_set *set, const char *dev, const struct net_class *cls);
+int net_set_add_filter(struct net_set *set, const char *dev, const struct net_filter *filter);
 
 /**
  * net_set_sort() - order by kind and identity
@@ -93,6 +107,10 @@ int net_set_sort_all(struct net_set *set);
 size_t net_set_count(const struct net_set *set);
 /** net_set_at() - object @i in order.  Return: NULL past the end. */
 const struct net_object *net_set_at(const struct net_set *set, size_t i);
+/** net_set_place() - which object of the set this is. */
+size_t net_set_place(const struct net_set *set, const struct net_object *object);
+/** net_set_edit() - as net_set_at(), for whoever fills in what is no identity. */
+struct net_object *net_set_edit(struct net_set *set, size_t i);
 /** net_set_find() - the object with @id's kind and identity in a sorted set, or NULL. */
 const struct net_object *net_set_find(const struct net_set *set, const struct net_object *id);
 
