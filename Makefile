@@ -72,13 +72,14 @@ DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/la
             daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/trie.c \
             daemon/datapath/peers.c daemon/datapath/udp.c daemon/datapath/report.c \
             daemon/datapath/icmp.c daemon/datapath/pmtu.c daemon/datapath/probe.c
+LEASE    := daemon/lease.c daemon/lease_table.c daemon/pool.c daemon/taken.c
 CONFIG   := daemon/config.c daemon/config_check.c daemon/config_networks.c
 CONFIG   += daemon/config_routing.c
 
 SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_change.c \
-              daemon/session_path.c daemon/login.c daemon/admission.c daemon/lease.c daemon/ctl.c \
+              daemon/session_path.c daemon/login.c daemon/admission.c $(LEASE) daemon/ctl.c \
               daemon/init.c daemon/config_keep.c daemon/device.c daemon/enrol.c daemon/networks.c \
-              daemon/push.c daemon/reload.c daemon/taken.c daemon/users.c $(CONFIG) $(DATAPATH) \
+              daemon/push.c daemon/reload.c daemon/users.c $(CONFIG) $(DATAPATH) \
               $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
 CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/pushed.c client/device_id.c client/profile.c common/helper.c \
@@ -217,7 +218,8 @@ $(eval $(call test,test_bundle,unit,$(CONF),yaml-0.1 libsodium))
 $(eval $(call test,test_schema,unit,$(CONF),yaml-0.1 libsodium))
 $(eval $(call test,test_config,unit,$(CONF) $(CONFIG),yaml-0.1 libsodium))
 $(eval $(call test,test_users,unit,$(CONF) $(CONFIG) daemon/users.c,yaml-0.1 libsodium))
-$(eval $(call test,test_reload,unit,$(CONF) $(CONFIG) daemon/config_keep.c daemon/lease.c daemon/taken.c,yaml-0.1 libsodium))
+$(eval $(call test,test_lease,unit,$(CONF) $(CONFIG) $(LEASE),yaml-0.1 libsodium))
+$(eval $(call test,test_reload,unit,$(CONF) $(CONFIG) daemon/config_keep.c $(LEASE),yaml-0.1 libsodium))
 $(eval $(call test,test_history,unit,$(CONF) daemon/history.c daemon/history_file.c,yaml-0.1 libsodium jansson))
 $(eval $(call test,test_profile,unit,$(CONF) client/profile.c,yaml-0.1 libsodium))
 $(eval $(call test,test_init,unit,$(CONF) $(CONFIG) daemon/init.c,yaml-0.1 libsodium))

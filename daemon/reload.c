@@ -77,10 +77,17 @@ static void end_removed(struct server *s, const struct changes *c)
 {
     size_t i;
 
-    for (i = 0; i < c->n; i++)
-        if (c->items[i].kind == USER_REMOVED)
-            sessions_close_user(s, users_id(s->users, c->items[i].old_index),
-                                "removed from the configuration");
+    for (i = 0; i < c->n; i++) {
+        uint32_t id;
+
+        if (c->items[i].kind != USER_REMOVED)
+            continue;
+        id = users_id(s->users, c->items[i].old_index);
+        sessions_close_user(s, id, "removed from the configuration");
+        /* The number of one who was still waiting is free at once. */
+        if (users_get(s->users, id)->state == USER_WAITING)
+            leases_forget_user(s->leases, id);
+    }
 }
 
 static void follow_change(struct server *s, const struct user_change *change,
@@ -125,6 +132,23 @@ static void say(const struct changes *c, const char *kept)
         log_warning("not changed before a restart: %s", kept);
 }
 
+/* A user with another key is another user, but a lease is a name's: it finds its addresses. */
+static void hand_over_leases(struct server *s, uint32_t from, const char *name)
+{
+    uint32_t to;
+
+    if (users_find(s->users, name, &to) == 0 && to != from)
+        leases_move_user(s->leases, from, to);
+}
+
+static void hand_over_all(struct server *s)
+{
+    uint32_t id;
+
+    for (id = 0; users_next(s->users, USER_LEAVING, id, &id); id++)
+        hand_over_leases(s, id, users_name(s->users, id));
+}
+
 /* Return: 0; or -errno, and nothing has changed. */
 static int put_into_force(struct server *s, struct config *now, const struct changes *c)
 {
@@ -136,6 +160,7 @@ static int put_into_force(struct server *s, struct config *now, const struct cha
         return rc;
     end_removed(s, c);
     users_apply(s->users, now, c->items, c->n, s->now.mono_ms);
+    hand_over_all(s);
     s->config = now;
     return 0;
 }

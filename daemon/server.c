@@ -326,7 +326,7 @@ int server_start(struct server *s, struct config *config, int control_fd, gid_t 
     if (rc < 0)
         return rc;
     s->users = users_new(config, s->max_users);
-    s->leases = leases_new(config);
+    s->leases = leases_new(config, s->max_users);
     s->sessions = sessions_new();
     s->logins = logins_new(s->now.mono_ms);
     if (!s->users || !s->leases || !s->sessions || !s->logins)

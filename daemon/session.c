@@ -104,7 +104,7 @@ static void session_withdraw(struct server *s, struct server_session *session)
     }
     /* A lease that its device took along into a newer session is that one's. */
     if (session->state != SERVER_SESSION_ENDING && session->lease->holder == session->peer)
-        leases_release(s->leases, session->lease, s->now.mono_ms);
+        leases_release(s->leases, session->lease, &s->now);
 }
 
 /* Forget it on our side; the caller has dealt with the enclave's. */
@@ -251,6 +251,16 @@ void sessions_auth(struct server *s, const struct ipc_hs_auth *auth)
         count(s, HS_COUNT_OVERLOAD);
 }
 
+/* A device has one peer at a time: the enclave has given up the one it had before. */
+static void forget_former(struct server *s, uint32_t peer, const struct lease *lease)
+{
+    struct server_session *former =
+        lease->holder && lease->holder != peer ? session_get(s->sessions, lease->holder) : NULL;
+
+    if (former && former->lease == lease)
+        session_forget(s, former);
+}
+
 /* The enclave gave this login a peer: a new one, or the one this device has already. */
 static void note_session(struct server *s, uint32_t peer, const struct login *login)
 {
@@ -260,6 +270,8 @@ static void note_session(struct server *s, uint32_t peer, const struct login *lo
 
     if (slot == 0)
         return;
+    forget_former(s, peer, login->lease);
+    leases_claim(s->leases, login->lease, s->now.mono_ms);
     login->lease->holder = peer;
     if (session->peer == peer &&
         (session->state == SERVER_SESSION_BOUND || session->state == SERVER_SESSION_RESERVED)) {
@@ -285,14 +297,22 @@ static void note_session(struct server *s, uint32_t peer, const struct login *lo
     peers_add(&s->dp.peers, peer, 0, login->mtu, &login->path, s->now.mono_ms);
 }
 
+/* False when a reload took its addresses away. */
+static bool has_addresses(struct server *s, const struct lease *lease)
+{
+    const struct user *user = lease ? users_get(s->users, lease->user) : NULL;
+
+    return user && leases_fit(s->leases, lease, user->conf, false);
+}
+
 void sessions_response(struct server *s, const struct ipc_hs_response *response)
 {
     struct login *login = logins_find(s, response->ref);
 
     if (!login)
         return;
-    if (response->peer && !login->lease) {
-        /* Its addresses were taken away by a reload: as if the answer were lost on its way. */
+    if (response->peer && !has_addresses(s, login->lease)) {
+        /* As if the answer were lost on its way. */
         drop_peer(s, response->peer);
     } else {
         if (response->peer)
@@ -346,14 +366,20 @@ void sessions_promoted(struct server *s, uint32_t peer)
 
     if (!session || !dp)
         return;
-    if (session->state == SERVER_SESSION_BOUND)
+    if (session->state == SERVER_SESSION_BOUND) {
+        leases_bind(s->leases, session->lease, &s->now);
         sessions_measure(s, peer, false);
+    }
     if (session->state != SERVER_SESSION_RESERVED)
         return;
+    if (!has_addresses(s, session->lease)) {
+        session_end(s, session);
+        return;
+    }
     route_address(s, &session->lease->ip4, session);
     route_address(s, &session->lease->ip6, session);
     networks_up(s, session->lease->user, peer);
-    leases_bind(s->leases, session->lease);
+    leases_bind(s->leases, session->lease, &s->now);
     session->state = SERVER_SESSION_BOUND;
     session->since_us = s->now.real_us;
     s->sessions->bound++;

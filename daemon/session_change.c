@@ -18,13 +18,14 @@ void sessions_close_user(struct server *s, uint32_t id, const char *why)
 {
     struct server_session *session = NULL;
 
+    logins_forget_lease(s->logins, id, NULL);
     while ((session = sessions_each(s->sessions, session)) != NULL) {
         if (!is_of(session, id))
             continue;
         log_info("%s: %s, session ended", session_name(s, session), why);
+        leases_unclaim(session->lease);
         session_close(s, session, WIRE_DISCONNECT_DISABLED);
     }
-    logins_forget_lease(s->logins, id, NULL);
 }
 
 static bool device_begins(const struct lease *lease, const char *hex)
@@ -58,8 +59,9 @@ static void readdress(struct server *s, struct server_session *session, bool str
     if (!user || leases_fit(s->leases, lease, user->conf, strict))
         return;
     log_info("%s: another address, session ended", session_name(s, session));
-    session_close(s, session, WIRE_DISCONNECT_SHUTDOWN);
     logins_forget_lease(s->logins, lease->user, lease);
+    leases_unclaim(lease);
+    session_close(s, session, WIRE_DISCONNECT_SHUTDOWN);
 }
 
 void sessions_readdress(struct server *s, uint32_t id, bool strict)
@@ -145,5 +147,5 @@ void sessions_tick(struct server *s)
 
     while ((session = sessions_each(s->sessions, session)) != NULL)
         check_session(s, session);
-    leases_expire(s->leases, s->now.mono_ms);
+    leases_expire(s->leases, &s->now);
 }

@@ -87,6 +87,7 @@ static void misfits(void **state)
 }
 
 static const uint8_t device[WIRE_DEVICE_ID_LEN] = {9};
+static const struct clock then = {.mono_ms = 2000, .real_us = 1800000000000000};
 
 static struct lease *reserve(struct leases *l, const struct config *c, uint32_t user)
 {
@@ -107,8 +108,8 @@ static void assert_ip4(const struct lease *lease, uint8_t last)
 
 static void bind_release(struct leases *l, struct lease *lease)
 {
-    leases_bind(l, lease);
-    leases_release(l, lease, 2000);
+    leases_bind(l, lease, &then);
+    leases_release(l, lease, &then);
 }
 
 /* ann, from the pool, gets a fixed address; bob, from the pool, loses his to her. */
@@ -116,14 +117,14 @@ static void fixed_addresses_move(void **state)
 {
     struct config *one = config_of("", "", "", "");
     struct config *two = config_of("", "", ", address: [10.8.0.11]", "");
-    struct leases *l = leases_new(one);
+    struct leases *l = leases_new(one, 2);
     struct lease *ann = reserve(l, one, 0), *bob = reserve(l, one, 1);
 
     (void)state;
     assert_ip4(ann, 10);
     assert_ip4(bob, 11);
-    leases_bind(l, ann);
-    leases_bind(l, bob);
+    leases_bind(l, ann, &then);
+    leases_bind(l, bob, &then);
     assert_int_equal(leases_reload(l, two), 0);
     assert_false(leases_fit(l, ann, &two->users[0], true));
     assert_true(leases_fit(l, ann, &two->users[0], false));
@@ -131,8 +132,9 @@ static void fixed_addresses_move(void **state)
     /* A rekey of a session that still runs keeps its address. */
     assert_ptr_equal(reserve(l, two, 0), ann);
     assert_ip4(ann, 10);
-    leases_release(l, ann, 2000);
-    leases_release(l, bob, 2000);
+    leases_unclaim(ann);
+    leases_release(l, ann, &then);
+    leases_release(l, bob, &then);
     assert_ptr_equal(reserve(l, two, 0), ann);
     assert_ip4(ann, 11);
     bob = reserve(l, two, 1);
@@ -148,15 +150,15 @@ static void pool_moves(void **state)
 {
     struct config *one = config_of("", "", "", "");
     struct config *two = config_of("", "pool: [10.8.0.100-10.8.0.101]", "", "");
-    struct leases *l = leases_new(one);
+    struct leases *l = leases_new(one, 2);
     struct lease *ann = reserve(l, one, 0);
 
     (void)state;
-    leases_bind(l, ann);
+    leases_bind(l, ann, &then);
     assert_int_equal(leases_reload(l, two), 0);
     assert_true(leases_fit(l, ann, &two->users[0], false));
     assert_false(leases_fit(l, ann, &two->users[0], true));
-    leases_release(l, ann, 2000);
+    leases_release(l, ann, &then);
     ann = reserve(l, two, 0);
     assert_ip4(ann, 100);
     bind_release(l, ann);
@@ -173,7 +175,7 @@ static void last_address(void **state)
 {
     struct config *one = config_of("", "pool: [10.8.0.50-10.8.0.51]", "", "");
     struct config *two = config_of("", "pool: [10.8.0.51-10.8.0.51]", "", "");
-    struct leases *l = leases_new(one);
+    struct leases *l = leases_new(one, 2);
     struct lease *ann = reserve(l, one, 0), *bob = reserve(l, one, 1);
 
     (void)state;
@@ -194,7 +196,7 @@ static void last_address(void **state)
 static void forgotten(void **state)
 {
     struct config *one = config_of("", "", "", "");
-    struct leases *l = leases_new(one);
+    struct leases *l = leases_new(one, 2);
     struct lease *ann = reserve(l, one, 0);
 
     (void)state;
