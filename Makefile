@@ -86,7 +86,7 @@ CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tun
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
               client/cmd_user.c client/cmd_kick.c client/cmd_identity.c client/password.c client/render.c \
-              client/profile.c $(CONFIG) $(COMMON_BASE) common/log.c common/ctl.c $(COMMON_CONF)
+              client/profile.c $(CONFIG) $(COMMON_BASE) common/log.c common/ctl.c common/ctl_call.c $(COMMON_CONF)
 
 VPNCTL_SRC += client/cmd_check.c common/schema_json.c
 
@@ -223,8 +223,8 @@ $(eval $(call test,test_reload,unit,$(CONF) $(CONFIG) daemon/config_keep.c $(LEA
 $(eval $(call test,test_history,unit,$(CONF) daemon/history.c daemon/history_file.c,yaml-0.1 libsodium jansson))
 $(eval $(call test,test_profile,unit,$(CONF) client/profile.c,yaml-0.1 libsodium))
 $(eval $(call test,test_init,unit,$(CONF) $(CONFIG) daemon/init.c,yaml-0.1 libsodium))
-$(eval $(call test,test_ctl,unit,common/ctl.c common/ctl_server.c common/err.c,jansson))
-$(eval $(call test,test_ctl_call,unit,common/ctl.c common/ctl_server.c common/err.c,jansson))
+$(eval $(call test,test_ctl,unit,common/ctl.c common/ctl_call.c common/ctl_server.c common/err.c,jansson))
+$(eval $(call test,test_ctl_call,unit,common/ctl.c common/ctl_call.c common/ctl_server.c common/err.c,jansson))
 $(eval $(call test,test_schema_json,unit,common/schema_json.c $(CONF) $(CONFIG) client/profile.c,yaml-0.1 libsodium jansson))
 $(eval $(call test,test_render,unit,client/render.c common/text.c,jansson))
 

@@ -1,43 +1,31 @@
-/* The control protocol: frames, replies, the socket, and the asking side. */
+/* The control protocol: frames, replies and the socket. */
 #include "common/ctl.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/wire.h"
 
-#define LISTEN_BACKLOG 16
-#define CHUNK_MIN      65536
+#define LISTEN_BACKLOG  16
+#define PEER_GROUPS     64
+#define PEER_GROUPS_MAX 65536 /* the kernel's NGROUPS_MAX */
 
 static const char *const code_names[] = {
     [CTL_CODE_NOT_PERMITTED] = "not-permitted",
     [CTL_CODE_BAD_REQUEST] = "bad-request",
     [CTL_CODE_FAILED] = "failed",
+    [CTL_CODE_BAD_CONFIG] = "bad-config",
+    [CTL_CODE_CHANGED] = "changed",
 };
-
-/* What the codes become for the caller of ctl_call(). */
-static const int code_errnos[] = {
-    [CTL_CODE_NOT_PERMITTED] = -EPERM,
-    [CTL_CODE_BAD_REQUEST] = -EBADMSG,
-    [CTL_CODE_FAILED] = -EREMOTEIO,
-};
-
-static void json_put(json_t **json)
-{
-    json_decref(*json);
-}
 
 uint8_t *ctl_frame_build(const json_t *msg, size_t max, size_t *len)
 {
@@ -75,6 +63,11 @@ json_t *ctl_frame_parse(const uint8_t *body, size_t len)
     return msg;
 }
 
+const char *ctl_code_name(unsigned int code)
+{
+    return code < ARRAY_SIZE(code_names) ? code_names[code] : NULL;
+}
+
 json_t *ctl_reply_ok(void)
 {
     return json_pack("{s:i, s:b}", "version", CTL_VERSION, "ok", 1);
@@ -106,7 +99,7 @@ json_t *ctl_reply_error(enum ctl_code code, const char *fmt, ...)
 
 /* --- the socket ---------------------------------------------------------------------------- */
 
-static int path_to_sockaddr(const char *path, struct sockaddr_un *sa, struct err *err)
+int ctl_sockaddr(const char *path, struct sockaddr_un *sa, struct err *err)
 {
     memset(sa, 0, sizeof(*sa));
     sa->sun_family = AF_UNIX;
@@ -182,7 +175,7 @@ int ctl_listen(const char *path, uid_t owner, gid_t group, mode_t mode, struct e
     mode_t mask;
     int rc;
 
-    rc = path_to_sockaddr(path, &sa, err);
+    rc = ctl_sockaddr(path, &sa, err);
     if (rc < 0)
         return rc;
     rc = folder_make(path, owner, group, err);
@@ -219,194 +212,48 @@ int ctl_listen(const char *path, uid_t owner, gid_t group, mode_t mode, struct e
     return TAKE_FD(fd);
 }
 
-/* --- the asking side ----------------------------------------------------------------------- */
+/* --- who asks ---------------------------------------------------------------------- */
 
-static int wait_for(int fd, short events)
+/*
+ * SO_PEERCRED carries the primary group only, and an operator usually has `vpn` as one of the
+ * others: SO_PEERGROUPS has those (Linux 4.13).
+ */
+static bool peer_in_group(int fd, gid_t gid)
 {
-    struct pollfd pfd = {.fd = fd, .events = events};
-    int n;
+    _cleanup_(free_p) gid_t *groups = NULL;
+    socklen_t len = PEER_GROUPS * sizeof(gid_t);
 
-    do
-        n = poll(&pfd, 1, CTL_CALL_MS);
-    while (n < 0 && errno == EINTR);
+    for (int tries = 0; tries < 2; tries++) {
+        gid_t *bigger = realloc(groups, len);
 
-    if (n < 0)
-        return -errno;
-    return n == 0 ? -ETIMEDOUT : 0;
-}
-
-static int call_connect(const char *path, struct err *err)
-{
-    _cleanup_(close_fdp) int fd = -1;
-    const struct timeval patience = {.tv_sec = CTL_CALL_MS / 1000};
-    struct sockaddr_un sa;
-    int rc;
-
-    rc = path_to_sockaddr(path, &sa, err);
-    if (rc < 0)
-        return rc;
-
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return err_set(err, -errno, "cannot make a socket: %s", strerror(errno));
-    /* A Unix connect() waits while the backlog is full, and heeds this limit. */
-    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
-        return err_set(err, -errno, "cannot limit the waiting time: %s", strerror(errno));
-
-    if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0)
-        return TAKE_FD(fd);
-
-    rc = errno == EAGAIN ? -ETIMEDOUT : -errno;
-    switch (rc) {
-    case -ENOENT:
-    case -ECONNREFUSED:
-        return err_set(err, rc, "no daemon answers on %s: is it running?", path);
-    case -EACCES:
-    case -EPERM:
-        return err_set(err, rc,
-                       "not permitted to use %s: be root or a member of the socket's group", path);
-    case -ETIMEDOUT:
-        return err_set(err, rc, "the daemon on %s does not answer", path);
-    default:
-        return err_set(err, rc, "cannot reach %s: %s", path, strerror(-rc));
-    }
-}
-
-static int call_send(int fd, const uint8_t *buf, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = send(fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        int rc;
-
-        if (n >= 0) {
-            buf += n;
-            len -= (size_t)n;
-            continue;
-        }
-        if (errno == EINTR)
-            continue;
-        /* Refused peers find the door closed, but with a note on it: go and read. */
-        if (errno == EPIPE || errno == ECONNRESET)
-            return 0;
-        if (errno != EAGAIN)
-            return -errno;
-        rc = wait_for(fd, POLLOUT);
-        if (rc < 0)
-            return rc;
-    }
-
-    return 0;
-}
-
-static int call_recv(int fd, uint8_t *buf, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = recv(fd, buf, len, MSG_DONTWAIT);
-        int rc;
-
-        if (n == 0)
-            return -ECONNRESET;
-        if (n > 0) {
-            buf += n;
-            len -= (size_t)n;
-            continue;
-        }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return -errno;
-        rc = wait_for(fd, POLLIN);
-        if (rc < 0)
-            return rc;
-    }
-
-    return 0;
-}
-
-/* The body grows as it arrives, so that a length alone costs nothing. */
-static int call_recv_body(int fd, size_t len, uint8_t **out)
-{
-    _cleanup_(free_p) uint8_t *body = NULL;
-    size_t have = 0, size = 0;
-    int rc;
-
-    while (have < len) {
-        uint8_t *bigger;
-
-        size = size ? size * 2 : CHUNK_MIN;
-        size = size < len ? size : len;
-        bigger = realloc(body, size);
         if (!bigger)
-            return -ENOMEM;
-        body = bigger;
-        rc = call_recv(fd, body + have, size - have);
-        if (rc < 0)
-            return rc;
-        have = size;
+            return false;
+        groups = bigger;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == 0) {
+            for (size_t i = 0; i < len / sizeof(gid_t); i++)
+                if (groups[i] == gid)
+                    return true;
+            return false;
+        }
+        if (errno != ERANGE || len > PEER_GROUPS_MAX * sizeof(gid_t))
+            return false;
     }
 
-    *out = TAKE(body);
-    return 0;
+    return false;
 }
 
-static int reply_judge(const json_t *msg, const char *path, struct err *err)
+bool ctl_peer_allowed(int fd, gid_t group, struct ctl_peer *peer)
 {
-    const json_t *ok = json_object_get(msg, "ok");
-    const char *sentence = json_string_value(json_object_get(msg, "error"));
-    const char *code = json_string_value(json_object_get(msg, "code"));
+    struct ucred cred;
+    socklen_t len = sizeof(cred);
 
-    if (!json_is_boolean(ok) || (json_is_false(ok) && (!sentence || !code)))
-        return err_set(err, -EBADMSG,
-                       "the daemon on %s answers in a way this vpnctl does not"
-                       " understand: are both of one release?",
-                       path);
-    if (json_is_true(ok))
-        return 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || len != sizeof(cred))
+        return false;
 
-    for (size_t i = 0; i < ARRAY_SIZE(code_names); i++)
-        if (!strcmp(code, code_names[i]))
-            return err_set(err, code_errnos[i], "%s", sentence);
-    return err_set(err, -EREMOTEIO, "%s", sentence);
-}
-
-int ctl_call(const char *path, const json_t *request, json_t **reply, struct err *err)
-{
-    _cleanup_(close_fdp) int fd = -1;
-    _cleanup_(free_p) uint8_t *frame = NULL;
-    _cleanup_(free_p) uint8_t *body = NULL;
-    _cleanup_(json_put) json_t *msg = NULL;
-    uint8_t prefix[CTL_PREFIX_LEN];
-    size_t len;
-    int rc;
-
-    frame = ctl_frame_build(request, CTL_REQUEST_MAX, &len);
-    if (!frame)
-        return err_set(err, -EMSGSIZE, "the request is too large (%u MiB at most)",
-                       CTL_REQUEST_MAX >> 20);
-
-    fd = call_connect(path, err);
-    if (fd < 0)
-        return fd;
-
-    rc = call_send(fd, frame, len);
-    if (rc == 0)
-        rc = call_recv(fd, prefix, sizeof(prefix));
-    if (rc == 0) {
-        len = be32_get(prefix);
-        rc = len > 0 && len <= CTL_REPLY_MAX ? call_recv_body(fd, len, &body) : -EBADMSG;
-    }
-    if (rc == -ETIMEDOUT)
-        return err_set(err, rc, "the daemon on %s does not answer", path);
-    if (rc == -ECONNRESET)
-        return err_set(err, -ECONNABORTED, "the daemon on %s hung up without an answer", path);
-    if (rc < 0 && rc != -EBADMSG)
-        return err_set(err, rc, "talking to %s: %s", path, strerror(-rc));
-
-    msg = rc == 0 ? ctl_frame_parse(body, len) : NULL;
-    rc = reply_judge(msg, path, err);
-    if (rc < 0)
-        return rc;
-
-    *reply = TAKE(msg);
-    return 0;
+    *peer = (struct ctl_peer){.pid = cred.pid, .uid = cred.uid, .gid = cred.gid};
+    if (cred.uid == 0 || cred.uid == geteuid())
+        return true;
+    if (group == (gid_t)-1)
+        return false;
+    return cred.gid == group || peer_in_group(fd, group);
 }

@@ -3,12 +3,17 @@
  *
  * A Unix stream socket carries frames: a u32 big-endian length, then that many bytes of one JSON
  * object.  A request is {"version":1,"cmd":"status",...}; its reply {"version":1,"ok":true,...} or
- * {"version":1,"ok":false,"error":"sentence","code":"not-permitted|bad-request|failed"}.
+ * {"version":1,"ok":false,"error":"sentence","code":"not-permitted|bad-request|failed|bad-config|
+ * changed"}.
+ *
+ * After a reply with "stream":true the connection belongs to the daemon: each further frame is an
+ * event, and a peer that says anything more, or does not keep up, is cut off.
  */
 #ifndef COMMON_CTL_H
 #define COMMON_CTL_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -16,9 +21,10 @@
 #include "common/err.h"
 
 #define CTL_VERSION     1
-#define CTL_REQUEST_MAX (4U << 20)  /* bytes of JSON towards the daemon */
+#define CTL_REQUEST_MAX (16U << 20) /* bytes of JSON towards the daemon: a configuration */
 #define CTL_REPLY_MAX   (64U << 20) /* and back */
 #define CTL_PREFIX_LEN  4           /* the length in front of it */
+#define CTL_STREAM_MAX  (1U << 20)  /* of events that a peer has not taken yet */
 #define CTL_CONNS_MAX   32
 
 #define CTL_IDLE_MS    60000 /* between two requests of one connection */
@@ -31,6 +37,8 @@ enum ctl_code {
     CTL_CODE_NOT_PERMITTED,
     CTL_CODE_BAD_REQUEST,
     CTL_CODE_FAILED,
+    CTL_CODE_BAD_CONFIG, /* "problems" says what is wrong with it */
+    CTL_CODE_CHANGED,    /* not what the plan was made of any more */
 };
 
 /* Who asks, as the kernel vouches for it. */
@@ -119,6 +127,14 @@ int ctl_server_fd(const struct ctl_server *cs);
  */
 void ctl_server_service(struct ctl_server *cs, uint64_t now_ms);
 
+/**
+ * ctl_server_publish() - one event to every connection that is a stream
+ * @event: an object with "version"; borrowed
+ */
+void ctl_server_publish(struct ctl_server *cs, const json_t *event, uint64_t now_ms);
+/** ctl_server_streams() - how many there are: for none an event need not be made. */
+size_t ctl_server_streams(const struct ctl_server *cs);
+
 /** ctl_server_close() - drop all connections, close the socket, free; NULL is fine. */
 void ctl_server_close(struct ctl_server *cs);
 
@@ -131,8 +147,32 @@ void ctl_server_close(struct ctl_server *cs);
  *
  * Return: 0; -ENOENT or -ECONNREFUSED: no daemon; -EACCES or -EPERM: not permitted; -ETIMEDOUT: it
  * does not answer; -EBADMSG: one side does not understand the other; -EREMOTEIO: the daemon tried
- * and failed; or another -errno.
+ * and failed; -EINVAL: it finds the configuration wrong; -ESTALE: a plan is out of date; or another
+ * -errno.
  */
 int ctl_call(const char *path, const json_t *request, json_t **reply, struct err *err);
+
+/*
+ * The steps of ctl_call(), for who needs a refusal's reply as well, or a stream.
+ *
+ * ctl_connect() returns a descriptor or -errno.  ctl_receive() waits for one frame, for ever with
+ * a @timeout_ms of -1 (then a signal ends it: -EINTR); @msg is a new reference.  ctl_judge() turns
+ * a reply into 0 or what ctl_call() returns.
+ */
+int ctl_connect(const char *path, struct err *err);
+int ctl_send(int fd, const char *path, const json_t *request, struct err *err);
+int ctl_receive(int fd, const char *path, int timeout_ms, json_t **msg, struct err *err);
+int ctl_judge(const json_t *msg, const char *path, struct err *err);
+
+/* ---- between ctl.c, ctl_call.c and ctl_server.c ---- */
+
+struct sockaddr_un;
+
+/** ctl_sockaddr() - the address of a control socket.  Return: 0 or -errno. */
+int ctl_sockaddr(const char *path, struct sockaddr_un *sa, struct err *err);
+/** ctl_peer_allowed() - may the peer of a connection ask: root, our own uid, or in @group? */
+bool ctl_peer_allowed(int fd, gid_t group, struct ctl_peer *peer);
+/** ctl_code_name() - as it is on the wire; NULL past the last. */
+const char *ctl_code_name(unsigned int code);
 
 #endif

@@ -8,11 +8,12 @@
  * wake-up serves a bounded number of events, each event one read or one write, so that a talkative
  * operator cannot keep packets waiting.
  *
- * A connection is in one of three states, and each has a deadline that no drip of bytes extends:
+ * A connection is in one of four states, and each has a deadline that no drip of bytes extends:
  *
  *   idle      waiting for the first byte of a request                     CTL_IDLE_MS
  *   request   part of a request has come; the buffer grows with it        CTL_REQUEST_MS
  *   reply     a reply is being taken; nothing is read until it is gone    CTL_REPLY_MS
+ *   stream    events go out as they come                                  CTL_REPLY_MS, when any
  *
  * One request at a time: who does not read his replies gets no second one, so the memory of a
  * connection is bounded by its largest frame.  Who asks is decided once, when he connects, by what
@@ -33,23 +34,23 @@
 #include "common/cleanup.h"
 #include "common/wire.h"
 
-#define EVENTS_MAX      16 /* per wake-up */
-#define ACCEPT_MAX      8  /* per wake-up */
-#define BUFFER_MIN      4096
-#define PEER_GROUPS     64
-#define PEER_GROUPS_MAX 65536 /* the kernel's NGROUPS_MAX */
+#define EVENTS_MAX 16 /* per wake-up */
+#define ACCEPT_MAX 8  /* per wake-up */
+#define BUFFER_MIN 4096
 
 enum conn_state {
     CONN_STATE_FREE,
     CONN_STATE_IDLE,
     CONN_STATE_REQUEST,
     CONN_STATE_REPLY,
+    CONN_STATE_STREAM,
 };
 
 struct ctl_conn {
     int fd;
     enum conn_state state;
-    bool last; /* close once the reply is gone */
+    bool last;   /* close once the reply is gone */
+    bool stream; /* go on with events then */
     struct ctl_peer peer;
     uint64_t deadline_ms;
     uint8_t *buf;      /* the frame coming in or going out */
@@ -92,6 +93,16 @@ static void deaf_set(struct ctl_server *cs, bool deaf)
         cs->deaf = deaf;
 }
 
+/* Everything is sent.  A peer that goes away is noticed by reading. */
+static void conn_streaming(struct ctl_conn *conn)
+{
+    free(conn->buf);
+    conn->buf = NULL;
+    conn->size = conn->have = 0;
+    conn->state = CONN_STATE_STREAM;
+    conn->deadline_ms = UINT64_MAX;
+}
+
 static void conn_close(struct ctl_server *cs, struct ctl_conn *conn)
 {
     if (conn->state == CONN_STATE_FREE)
@@ -115,50 +126,6 @@ static void conn_idle(struct ctl_conn *conn, uint64_t now_ms)
 }
 
 /* --- who asks ------------------------------------------------------------------------------ */
-
-/*
- * SO_PEERCRED carries the primary group only, and an operator usually has `vpn` as one of the
- * others: SO_PEERGROUPS has those (Linux 4.13).
- */
-static bool peer_in_group(int fd, gid_t gid)
-{
-    _cleanup_(free_p) gid_t *groups = NULL;
-    socklen_t len = PEER_GROUPS * sizeof(gid_t);
-
-    for (int tries = 0; tries < 2; tries++) {
-        gid_t *bigger = realloc(groups, len);
-
-        if (!bigger)
-            return false;
-        groups = bigger;
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == 0) {
-            for (size_t i = 0; i < len / sizeof(gid_t); i++)
-                if (groups[i] == gid)
-                    return true;
-            return false;
-        }
-        if (errno != ERANGE || len > PEER_GROUPS_MAX * sizeof(gid_t))
-            return false;
-    }
-
-    return false;
-}
-
-static bool peer_allowed(const struct ctl_server *cs, int fd, struct ctl_peer *peer)
-{
-    struct ucred cred;
-    socklen_t len = sizeof(cred);
-
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || len != sizeof(cred))
-        return false;
-
-    *peer = (struct ctl_peer){.pid = cred.pid, .uid = cred.uid, .gid = cred.gid};
-    if (cred.uid == 0 || cred.uid == geteuid())
-        return true;
-    if (cs->allowed_gid == (gid_t)-1)
-        return false;
-    return cred.gid == cs->allowed_gid || peer_in_group(fd, cs->allowed_gid);
-}
 
 /* One small frame into an empty socket buffer: it fits, or the peer goes without a reason. */
 static void refuse(int fd, enum ctl_code code, const char *sentence)
@@ -187,7 +154,7 @@ static void accept_one(struct ctl_server *cs, int fd, uint64_t now_ms)
     struct ctl_conn *conn = conn_slot(cs);
     struct ctl_peer peer;
 
-    if (!peer_allowed(cs, fd, &peer)) {
+    if (!ctl_peer_allowed(fd, cs->allowed_gid, &peer)) {
         refuse(fd, CTL_CODE_NOT_PERMITTED,
                "not permitted: be root or a member of the control socket's group");
         close(fd);
@@ -241,6 +208,8 @@ static void conn_write(struct ctl_server *cs, struct ctl_conn *conn, uint64_t no
     if (conn->have == conn->size) {
         if (conn->last || watch(cs, EPOLL_CTL_MOD, conn->fd, EPOLLIN, conn) < 0)
             conn_close(cs, conn);
+        else if (conn->stream)
+            conn_streaming(conn);
         else
             conn_idle(conn, now_ms);
     }
@@ -286,7 +255,80 @@ static void conn_handle(struct ctl_server *cs, struct ctl_conn *conn, uint64_t n
                                 "a request is one JSON object with \"version\":%d and \"cmd\"",
                                 CTL_VERSION);
     json_decref(request);
+    conn->stream = json_is_true(json_object_get(reply, "stream"));
     conn_reply(cs, conn, reply, now_ms);
+}
+
+/* --- events -------------------------------------------------------------------------------- */
+
+static int conn_append(struct ctl_conn *conn, const uint8_t *frame, size_t len)
+{
+    uint8_t *bigger;
+
+    /* A first event may be of any size; after that the peer has to keep up. */
+    if (conn->size > conn->have && conn->size - conn->have + len > CTL_STREAM_MAX)
+        return -ENOBUFS;
+    if (conn->have) {
+        memmove(conn->buf, conn->buf + conn->have, conn->size - conn->have);
+        conn->size -= conn->have;
+        conn->have = 0;
+    }
+    bigger = realloc(conn->buf, conn->size + len);
+    if (!bigger)
+        return -ENOMEM;
+    memcpy(bigger + conn->size, frame, len);
+    conn->buf = bigger;
+    conn->size += len;
+    return 0;
+}
+
+static void conn_publish(struct ctl_server *cs, struct ctl_conn *conn, const uint8_t *frame,
+                         size_t len, uint64_t now_ms)
+{
+    const bool idle = conn->size == conn->have;
+
+    if (conn_append(conn, frame, len) < 0 ||
+        watch(cs, EPOLL_CTL_MOD, conn->fd, EPOLLIN | EPOLLOUT, conn) < 0) {
+        conn_close(cs, conn);
+        return;
+    }
+    if (idle)
+        conn->deadline_ms = now_ms + CTL_REPLY_MS;
+    conn_write(cs, conn, now_ms);
+}
+
+void ctl_server_publish(struct ctl_server *cs, const json_t *event, uint64_t now_ms)
+{
+    _cleanup_(free_p) uint8_t *frame = NULL;
+    size_t len;
+
+    if (!cs || ctl_server_streams(cs) == 0)
+        return;
+    frame = ctl_frame_build(event, CTL_REPLY_MAX, &len);
+    for (size_t i = 0; frame && i < CTL_CONNS_MAX; i++)
+        if (cs->conns[i].state != CONN_STATE_FREE && cs->conns[i].stream)
+            conn_publish(cs, &cs->conns[i], frame, len, now_ms);
+}
+
+size_t ctl_server_streams(const struct ctl_server *cs)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; cs && i < CTL_CONNS_MAX; i++)
+        n += cs->conns[i].state != CONN_STATE_FREE && cs->conns[i].stream;
+    return n;
+}
+
+/* The peer has nothing to say any more: whatever it does is its end. */
+static void conn_listen(struct ctl_server *cs, struct ctl_conn *conn, uint64_t now_ms)
+{
+    uint8_t byte;
+    ssize_t n = recv(conn->fd, &byte, sizeof(byte), MSG_DONTWAIT);
+
+    if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+        conn_close(cs, conn);
+    else if (conn->size > conn->have)
+        conn_write(cs, conn, now_ms);
 }
 
 /* How long the frame will be, once its prefix is there; before that, the prefix. */
@@ -375,6 +417,9 @@ static void conn_ready(struct ctl_server *cs, struct ctl_conn *conn, uint64_t no
         break;
     case CONN_STATE_REPLY:
         conn_write(cs, conn, now_ms);
+        break;
+    case CONN_STATE_STREAM:
+        conn_listen(cs, conn, now_ms);
         break;
     }
 }

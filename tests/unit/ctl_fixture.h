@@ -40,6 +40,8 @@ static json_t *answer(void *ctx, const char *cmd, const json_t *request,
         return NULL;
 
     reply = ctl_reply_ok();
+    if (!strcmp(cmd, "watch"))
+        json_object_set_new(reply, "stream", json_true());
     if (!strcmp(cmd, "big")) {
         char *text = malloc(BIG_REPLY);
 

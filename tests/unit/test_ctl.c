@@ -112,6 +112,84 @@ static void test_request(void **state)
     close(fd);
 }
 
+static void publish(struct fixture *f, size_t bytes)
+{
+    char *text = malloc(bytes);
+    json_t *event;
+
+    memset(text, 'x', bytes);
+    event = json_pack("{s:i, s:s%}", "version", CTL_VERSION, "text", text, bytes);
+    ctl_server_publish(f->cs, event, f->now_ms);
+    json_decref(event);
+    free(text);
+}
+
+static void test_stream(void **state)
+{
+    struct fixture *f = *state;
+    int fd = dial(f), other = dial(f);
+    json_t *event;
+
+    publish(f, 5); /* nobody listens */
+    service(f);
+    send_frame(fd, "{\"version\":1,\"cmd\":\"watch\"}");
+    send_frame(other, "{\"version\":1,\"cmd\":\"echo\"}");
+    service(f);
+    assert_ok(fd);
+    assert_ok(other);
+    assert_int_equal(ctl_server_streams(f->cs), 1);
+    for (int i = 1; i <= 3; i++)
+        publish(f, (size_t)i);
+    for (int i = 1; i <= 3; i++) {
+        event = recv_frame(fd);
+        assert_int_equal(strlen(json_string_value(json_object_get(event, "text"))), i);
+        json_decref(event);
+    }
+    assert_open(other);
+    /* Silence is no reason to end it, whatever time passes. */
+    f->now_ms += 10 * CTL_IDLE_MS;
+    service(f);
+    ctl_server_service(f->cs, f->now_ms);
+    publish(f, 7);
+    event = recv_frame(fd);
+    assert_non_null(event);
+    json_decref(event);
+    /* A word of the peer's is. */
+    send_frame(fd, "{\"version\":1,\"cmd\":\"echo\"}");
+    service(f);
+    assert_int_equal(ctl_server_streams(f->cs), 0);
+    close(fd);
+    close(other);
+}
+
+static void test_stream_not_read(void **state)
+{
+    struct fixture *f = *state;
+    int fd = dial(f), slow = dial(f);
+
+    service(f);
+    send_frame(fd, "{\"version\":1,\"cmd\":\"watch\"}");
+    send_frame(slow, "{\"version\":1,\"cmd\":\"watch\"}");
+    service(f);
+    assert_ok(fd);
+    assert_int_equal(ctl_server_streams(f->cs), 2);
+    /* What one does not take is kept for it up to a limit; then it is cut off. */
+    for (int i = 0; i < 64 && ctl_server_streams(f->cs) == 2; i++) {
+        publish(f, 65536);
+        while (recv(fd, (char[65536]){0}, 65536, MSG_DONTWAIT) > 0)
+            service(f);
+    }
+    assert_int_equal(ctl_server_streams(f->cs), 1);
+    publish(f, 65536);
+    /* And one that takes nothing for long has gone. */
+    publish(f, 512 << 10);
+    f->now_ms += CTL_REPLY_MS;
+    ctl_server_service(f->cs, f->now_ms);
+    assert_int_equal(ctl_server_streams(f->cs), 0);
+    close(fd);
+    close(slow);
+}
+
 static void test_partial(void **state)
 {
     static const char text[] = "{\"version\":1,\"cmd\":\"echo\"}";
@@ -336,6 +414,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frames),
         TEST(test_request),
+        TEST(test_stream),
+        TEST(test_stream_not_read),
         TEST(test_partial),
         TEST(test_bad_requests),
         TEST(test_oversize),
