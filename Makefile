@@ -64,7 +64,8 @@ NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink
             netlink/route.c netlink/rule.c netlink/tun.c netlink/sysctl.c
 NETLINK  += netlink/tc.c netlink/tc_msg.c netlink/qdisc.c netlink/class.c \
             netlink/filter.c netlink/filter_parse.c
-NETLINK  += netlink/firewall.c
+NETLINK  += netlink/firewall.c netlink/nft.c netlink/nft_expr.c netlink/nft_msg.c \
+            netlink/nft_read.c netlink/nft_monitor.c
 # The engine's pure half: links no netlink library.
 NET_PURE := netlink/object.c netlink/tc.c netlink/firewall.c netlink/noun.c netlink/set.c
 NETLINK  += $(filter-out $(NETLINK),$(NET_PURE))
@@ -153,6 +154,10 @@ $(eval $(call helper,flood,net,common/mac.c common/wire.c common/cred.c common/e
 $(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
 $(eval $(call test,test_firewall,unit,netlink/firewall.c netlink/object.c common/ip.c))
 $(eval $(call test,test_netset,unit,$(NET_PURE) $(IP)))
+NFT_PURE := netlink/firewall.c netlink/object.c netlink/nft_expr.c netlink/nft_msg.c \
+            netlink/nft_read.c netlink/msg.c
+$(eval $(call test,test_nft_msg,unit,$(NFT_PURE) $(IP),libnl-3.0))
+$(eval $(call test,test_nft,net,$(NETLINK) $(IP),libnl-3.0 libcap-ng))
 $(eval $(call test,test_netlink,net,$(NETLINK) $(IP),libnl-3.0 libcap-ng))
 $(eval $(call test,test_traffic,net,$(NETLINK) $(IP),libnl-3.0))
 HS := enclave/handshake.c enclave/hs_initiator.c enclave/hs_limit.c enclave/hs_seen.c \
@@ -268,6 +273,7 @@ demo: deps
 
 DEPS := gcc make pkg-config libsodium-dev libgcrypt20-dev libseccomp-dev libnl-3-dev libyaml-dev \
         libjansson-dev libcap-ng-dev libcmocka-dev iproute2 iputils-ping perl procps
+DEPS += nftables conntrack
 DEPS_TEST := clang clang-format clang-tidy cppcheck iperf3 socat strace gdb man-db
 
 deps:
@@ -310,6 +316,8 @@ $(eval $(call fuzzer,fuzz_ring,enclave/worker.c enclave/transport.c enclave/keys
 $(eval $(call fuzzer,fuzz_transport,enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
 $(eval $(call fuzzer,fuzz_yaml,$(CONF) $(CONFIG) client/profile.c,yaml-0.1 libsodium))
 $(eval $(call fuzzer,fuzz_ctl,common/ctl.c common/ctl_server.c common/err.c,jansson))
+
+$(eval $(call fuzzer,fuzz_nft,$(NFT_PURE) $(IP),libnl-3.0))
 
 fuzzers: $(FUZZERS)
 fuzz: $(FUZZERS)

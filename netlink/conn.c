@@ -1,5 +1,5 @@
 /*
- * One rtnetlink connection: requests, their acknowledgements, and dumps.
+ * One netlink connection: requests, their acknowledgements, dumps, batches and transactions.
  *
  * Theory of operation: a request carries a sequence number; what the kernel answers carries it
  * too and ends either with NLMSG_ERROR (the acknowledgement, error 0 for success) or, for a dump,
@@ -37,6 +37,7 @@
 #include "common/cleanup.h"
 
 #define CONN_RCVBUF_BYTES   (4 << 20)
+#define CONN_SNDBUF_BYTES   (2 << 20)  /* a transaction travels in one piece */
 #define CONN_DATAGRAM_BYTES (64 << 10) /* the kernel fills at most 32 KiB at a time */
 #define CONN_ANSWER_MAX     ((size_t)64 << 20)
 #define CONN_DUMP_TRIES     16
@@ -120,11 +121,13 @@ static void conn_tune(const struct net_conn *conn)
     conn_option(conn, SOL_NETLINK, NETLINK_CAP_ACK, 1);
     if (conn_option(conn, SOL_SOCKET, SO_RCVBUFFORCE, CONN_RCVBUF_BYTES) < 0)
         conn_option(conn, SOL_SOCKET, SO_RCVBUF, CONN_RCVBUF_BYTES);
+    if (conn_option(conn, SOL_SOCKET, SO_SNDBUFFORCE, CONN_SNDBUF_BYTES) < 0)
+        conn_option(conn, SOL_SOCKET, SO_SNDBUF, CONN_SNDBUF_BYTES);
     /* Only a lost acknowledgement can make us wait; then better an error than for ever. */
     setsockopt(conn->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 }
 
-int net_conn_open(struct net_conn **out, struct err *err)
+static int conn_connect(struct net_conn **out, int protocol, const char *name, struct err *err)
 {
     struct net_conn *conn = calloc(1, sizeof(*conn));
     int rc = -ENOMEM;
@@ -135,7 +138,7 @@ int net_conn_open(struct net_conn **out, struct err *err)
     if (!conn->sk)
         goto fail;
     errno = 0;
-    if (nl_connect(conn->sk, NETLINK_ROUTE) < 0) {
+    if (nl_connect(conn->sk, protocol) < 0) {
         rc = errno ? -errno : -EIO;
         goto fail;
     }
@@ -147,7 +150,17 @@ int net_conn_open(struct net_conn **out, struct err *err)
 
 fail:
     net_conn_close(conn);
-    return err_set(err, rc, "cannot connect to rtnetlink: %s", strerror(-rc));
+    return err_set(err, rc, "cannot connect to %s: %s", name, strerror(-rc));
+}
+
+int net_conn_open(struct net_conn **out, struct err *err)
+{
+    return conn_connect(out, NETLINK_ROUTE, "rtnetlink", err);
+}
+
+int net_conn_open_netfilter(struct net_conn **out, struct err *err)
+{
+    return conn_connect(out, NETLINK_NETFILTER, "netfilter", err);
 }
 
 void net_conn_close(struct net_conn *conn)
@@ -402,32 +415,33 @@ int net_dump(struct net_conn *conn, struct nl_msg *msg, int group, net_each *eac
     return err_set(err, -EAGAIN, "the kernel's objects kept changing while they were read");
 }
 
-/* ---- batches -----------------------------------------------------------------------------------
- */
+/* ---- batches and transactions ---------------------------------------------------------------- */
 
 struct batch {
     uint32_t first; /* the numbers of the first and the last message */
     uint32_t last;
+    uint32_t confirm; /* and of the one that is acknowledged when all goes well */
     net_batch_refused *refused;
     void *ctx;
     bool done;
 };
 
-static int batch_send(struct net_conn *conn, struct nl_msg *const *msgs, size_t n,
-                      struct batch *batch)
+/* @iov: room for @n; @confirm: index of the message to be acknowledged. */
+static int batch_send(struct net_conn *conn, struct nl_msg *const *msgs, size_t n, size_t confirm,
+                      struct iovec *iov, struct batch *batch)
 {
-    struct iovec iov[NET_BATCH_MAX];
     struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n};
     ssize_t sent;
 
     if (conn->stale)
         conn_drain(conn);
     /* The numbers of one batch follow each other. */
-    if (conn->seq > UINT32_MAX - NET_BATCH_MAX)
+    if (conn->seq > UINT32_MAX - n)
         conn->seq = 0;
     batch->first = conn->seq + 1;
+    batch->confirm = batch->first + (uint32_t)confirm;
     for (size_t i = 0; i < n; i++) {
-        struct nlmsghdr *nlh = conn_number(conn, msgs[i], i == n - 1 ? NLM_F_ACK : 0);
+        struct nlmsghdr *nlh = conn_number(conn, msgs[i], i == confirm ? NLM_F_ACK : 0);
 
         iov[i] = (struct iovec){.iov_base = nlh, .iov_len = NLMSG_ALIGN(nlh->nlmsg_len)};
     }
@@ -459,7 +473,7 @@ static int batch_take(struct net_conn *conn, size_t len, struct batch *batch, st
         rc = conn_error(nlh, &why);
         if (rc < 0)
             batch->refused(batch->ctx, nlh->nlmsg_seq - batch->first, rc, why.msg);
-        batch->done = batch->done || nlh->nlmsg_seq == batch->last;
+        batch->done = batch->done || nlh->nlmsg_seq == batch->confirm;
     }
     return 0;
 }
@@ -468,13 +482,14 @@ int net_batch(struct net_conn *conn, struct nl_msg *const *msgs, size_t n,
               net_batch_refused *refused, void *ctx, struct err *err)
 {
     struct batch batch = {.refused = refused, .ctx = ctx};
+    struct iovec iov[NET_BATCH_MAX];
     int rc;
 
     if (n == 0)
         return 0;
     if (n > NET_BATCH_MAX)
         return err_set(err, -E2BIG, "a batch of %zu messages is too large", n);
-    rc = batch_send(conn, msgs, n, &batch);
+    rc = batch_send(conn, msgs, n, n - 1, iov, &batch);
     if (rc < 0)
         return err_set(err, rc, "cannot send to the kernel: %s", strerror(-rc));
     while (rc == 0 && !batch.done) {
@@ -488,4 +503,58 @@ int net_batch(struct net_conn *conn, struct nl_msg *const *msgs, size_t n,
     if (rc < 0)
         conn->stale = true;
     return rc;
+}
+
+/* Of a transaction's refusals the first says what is wrong: the others may follow from it. */
+struct refusal {
+    size_t i;
+    int rc;
+    struct err why;
+};
+
+static void note_first(void *ctx, size_t i, int rc, const char *why)
+{
+    struct refusal *first = ctx;
+
+    if (first->rc < 0 && first->i <= i)
+        return;
+    first->i = i;
+    first->rc = err_set(&first->why, rc, "%s", why);
+}
+
+/* The last message but the end is confirmed: the end itself is not, before Linux 6.10. */
+static int transaction_send(struct net_conn *conn, struct nl_msg *const *msgs, size_t n, bool end,
+                            struct batch *batch)
+{
+    struct iovec *iov = calloc(n, sizeof(*iov));
+    int rc = iov ? batch_send(conn, msgs, end ? n : n - 1, n - 2, iov, batch) : -ENOMEM;
+
+    free(iov);
+    return rc;
+}
+
+int net_transaction(struct net_conn *conn, struct nl_msg *const *msgs, size_t n, bool end,
+                    size_t *failed, struct err *err)
+{
+    struct refusal first = {.rc = 0};
+    struct batch batch = {.refused = note_first, .ctx = &first};
+    ssize_t got;
+    int rc;
+
+    *failed = n;
+    if (n < 2 || n > NET_TRANSACTION_MAX)
+        return err_set(err, -E2BIG, "a transaction of %zu messages cannot be", n);
+    rc = transaction_send(conn, msgs, n, end, &batch);
+    if (rc < 0)
+        return err_set(err, rc, "cannot send to the kernel: %s", strerror(-rc));
+    /* All answers were written within the send. */
+    while (rc == 0 && (got = conn_receive(conn, MSG_DONTWAIT)) >= 0)
+        rc = batch_take(conn, (size_t)got, &batch, err);
+    if (rc < 0)
+        return rc;
+    if (first.rc < 0) {
+        *failed = first.i;
+        return err_set(err, first.rc, "%s", first.why.msg);
+    }
+    return batch.done ? 0 : err_set(err, -EIO, "the kernel does not say whether it was done");
 }

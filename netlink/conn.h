@@ -1,13 +1,15 @@
-/* One rtnetlink connection: requests, their acknowledgements, and dumps. */
+/* One netlink connection: requests, their acknowledgements, dumps, batches and transactions. */
 #ifndef NETLINK_CONN_H
 #define NETLINK_CONN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "common/err.h"
 
-#define NET_BATCH_MAX 100 /* messages; more at once gain nothing */
+#define NET_BATCH_MAX       100  /* messages; more at once gain nothing */
+#define NET_TRANSACTION_MAX 1024 /* the most pieces that sendmsg(2) takes */
 
 struct net_conn;
 struct nl_msg;
@@ -29,6 +31,8 @@ typedef int net_each(const struct nlmsghdr *nlh, void *ctx);
  * Return: 0 or -errno.
  */
 int net_conn_open(struct net_conn **out, struct err *err);
+/** net_conn_open_netfilter() - the same to netfilter: for nf_tables. */
+int net_conn_open_netfilter(struct net_conn **out, struct err *err);
 /** net_conn_close() - NULL is allowed. */
 void net_conn_close(struct net_conn *conn);
 /** net_conn_closep() - for _cleanup_(). */
@@ -62,6 +66,19 @@ typedef void net_batch_refused(void *ctx, size_t i, int rc, const char *why);
  */
 int net_batch(struct net_conn *conn, struct nl_msg *const *msgs, size_t n,
               net_batch_refused *refused, void *ctx, struct err *err);
+
+/**
+ * net_transaction() - send messages that the kernel takes or refuses as a whole
+ * @msgs:   the first and the last only mark the transaction's ends
+ * @n:      up to NET_TRANSACTION_MAX
+ * @end:    false: all but the last, so that it is only checked, and nothing is changed
+ * @failed: which of them was refused first; @n when it was none in particular
+ *
+ * Return: 0, or the kernel's own -errno for that message with its words in @err; then nothing was
+ * changed.  -EIO when it is not known what was done.
+ */
+int net_transaction(struct net_conn *conn, struct nl_msg *const *msgs, size_t n, bool end,
+                    size_t *failed, struct err *err);
 
 /**
  * net_query() - ask for one object

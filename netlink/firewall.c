@@ -154,8 +154,9 @@ bool net_fw_rule_same(const struct net_fw_rule *a, const struct net_fw_rule *b)
 
 bool net_firewall_same(const struct net_firewall *a, const struct net_firewall *b)
 {
-    if (a->has_more || b->has_more || a->n != b->n || strcmp(a->table, b->table) != 0 ||
-        strcmp(a->owner, b->owner) != 0)
+    if (a->has_more || b->has_more || a->n != b->n || strcmp(a->table, b->table) != 0)
+        return false;
+    if (a->n > 0 && strcmp(a->owner, b->owner) != 0)
         return false;
     for (size_t i = 0; i < a->n; i++)
         if (!net_fw_rule_same(&a->rules[i], &b->rules[i]))
@@ -243,9 +244,7 @@ static void text_action(struct text *t, const struct net_fw_rule *r)
         break;
     case NET_FW_MASQUERADE:
         text_add(t, "masquerade");
-        if (r->port_first && r->port_first == r->port_last)
-            text_add(t, " to :%u", r->port_first);
-        else if (r->port_first)
+        if (r->port_first)
             text_add(t, " to :%u-%u", r->port_first, r->port_last);
         break;
     }

@@ -26,8 +26,8 @@
 #include "common/ip.h"
 
 #define NET_FW_NAME_SIZE   32
-#define NET_FW_RULES_MAX   1024
-#define NET_FW_FORMAT_SIZE 512 /* enough for net_fw_rule_format() */
+#define NET_FW_RULES_MAX   1000 /* one transaction has room for them */
+#define NET_FW_FORMAT_SIZE 512  /* enough for net_fw_rule_format() */
 
 #define NET_FW_TABLE_SERVER "vpn" /* of family inet, as all of ours */
 #define NET_FW_TABLE_CLIENT "vpn-client"

@@ -1,0 +1,511 @@
+/* What the kernel shows of nf_tables; see nft_read.h. */
+#include "netlink/nft_read.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <string.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+
+#include "common/cleanup.h"
+#include "netlink/msg.h"
+#include "netlink/nft_expr.h"
+#include "netlink/nft_msg.h"
+
+#define NOT_OURS 1 /* well formed, but nothing that we write */
+
+static int get_be32(const struct nlattr *attr, uint32_t *out)
+{
+    uint32_t value;
+
+    if (net_attr_u32(attr, &value) < 0)
+        return -EBADMSG;
+    *out = ntohl(value);
+    return 0;
+}
+
+/* An unsigned attribute that must have the one value that we write. */
+static int expect_be32(const struct nlattr *attr, uint32_t want)
+{
+    uint32_t value;
+
+    if (get_be32(attr, &value) < 0)
+        return -EBADMSG;
+    return value == want ? 0 : NOT_OURS;
+}
+
+/* A value of up to 16 bytes inside a nest. */
+static int get_value(const struct nlattr *nest, uint8_t data[NET_NFT_DATA_MAX], uint32_t *len)
+{
+    struct nlattr *attr;
+    int left;
+
+    nla_for_each_nested(attr, nest, left)
+    {
+        if (nla_type(attr) != NFTA_DATA_VALUE || nla_len(attr) > NET_NFT_DATA_MAX)
+            return NOT_OURS;
+        memset(data, 0, NET_NFT_DATA_MAX);
+        memcpy(data, nla_data(attr), (size_t)nla_len(attr));
+        *len = (uint32_t)nla_len(attr);
+    }
+    return 0;
+}
+
+/* A value that must be all zeros. */
+static int expect_zeros(const struct nlattr *nest)
+{
+    static const uint8_t zero[NET_NFT_DATA_MAX];
+    uint8_t data[NET_NFT_DATA_MAX] = {0};
+    uint32_t len;
+    int rc = get_value(nest, data, &len);
+
+    return rc == 0 && memcmp(data, zero, sizeof(zero)) != 0 ? NOT_OURS : rc;
+}
+
+typedef int read_attr(const struct nlattr *attr, struct net_nft_expr *e);
+
+static int read_meta(const struct nlattr *attr, struct net_nft_expr *e)
+{
+    switch (nla_type(attr)) {
+    case NFTA_META_KEY:
+        return get_be32(attr, &e->key);
+    case NFTA_META_DREG:
+        return get_be32(attr, &e->reg);
+    default:
+        return NOT_OURS;
+    }
+}
+
+static int read_payload(const struct nlattr *attr, struct net_nft_expr *e)
+{
+    switch (nla_type(attr)) {
+    case NFTA_PAYLOAD_DREG:
+        return get_be32(attr, &e->reg);
+    case NFTA_PAYLOAD_BASE:
+        return get_be32(attr, &e->base);
+    case NFTA_PAYLOAD_OFFSET:
+        return get_be32(attr, &e->offset);
+    case NFTA_PAYLOAD_LEN:
+        return get_be32(attr, &e->len);
+    default:
+        return NOT_OURS;
+    }
+}
+
+static int read_fib(const struct nlattr *attr, struct net_nft_expr *e)
+{
+    switch (nla_type(attr)) {
+    case NFTA_FIB_DREG:
+        return get_be32(attr, &e->reg);
+    case NFTA_FIB_RESULT:
+        return get_be32(attr, &e->key);
+    case NFTA_FIB_FLAGS:
+        return get_be32(attr, &e->flags);
+    default:
+        return NOT_OURS;
+    }
+}
+
+static int read_bitwise(const struct nlattr *attr, struct net_nft_expr *e)
+{
+    uint32_t len;
+
+    switch (nla_type(attr)) {
+    case NFTA_BITWISE_SREG:
+        return expect_be32(attr, NFT_REG_1);
+    case NFTA_BITWISE_DREG:
+        return get_be32(attr, &e->reg);
+    case NFTA_BITWISE_LEN:
+        return get_be32(attr, &e->len);
+    case NFTA_BITWISE_OP:
+        return expect_be32(attr, NFT_BITWISE_BOOL);
+    case NFTA_BITWISE_MASK:
+        return get_value(attr, e->data, &len);
+    case NFTA_BITWISE_XOR:
+        return expect_zeros(attr);
+    default:
+        return NOT_OURS;
+    }
+}
+
+static int read_cmp(const struct nlattr *attr, struct net_nft_expr *e)
+{
+    switch (nla_type(attr)) {
+    case NFTA_CMP_SREG:
+        return get_be32(attr, &e->reg);
+    case NFTA_CMP_OP:
+        return get_be32(attr, &e->key);
+    case NFTA_CMP_DATA:
+        return get_value(attr, e->data, &e->len);
+    default:
+        return NOT_OURS;
+    }
+}
+
+/* The only verdict that we write: to drop, nowhere to jump. */
+static int read_verdict(const struct nlattr *nest)
+{
+    struct nlattr *attr;
+    int left, rc = 0;
+
+    nla_for_each_nested(attr, nest, left)
+    {
+        if (nla_type(attr) != NFTA_VERDICT_CODE)
+            return NOT_OURS;
+        rc = expect_be32(attr, NF_DROP);
+        if (rc != 0)
+            return rc;
+    }
+    return rc;
+}
+
+static int read_immediate(const struct nlattr *attr, struct net_nft_expr *e)
+{
+    struct nlattr *inner;
+    int left;
+
+    if (nla_type(attr) == NFTA_IMMEDIATE_DREG)
+        return get_be32(attr, &e->reg);
+    if (nla_type(attr) != NFTA_IMMEDIATE_DATA)
+        return NOT_OURS;
+    nla_for_each_nested(inner, attr, left)
+    {
+        if (nla_type(inner) == NFTA_DATA_VERDICT) {
+            e->kind = NET_NFT_DROP;
+            return read_verdict(inner);
+        }
+    }
+    return get_value(attr, e->data, &e->len);
+}
+
+/* What has been counted is nobody's wish. */
+static int read_counter(const struct nlattr *attr, struct net_nft_expr *e)
+{
+    (void)attr;
+    (void)e;
+    return 0;
+}
+
+static int read_notrack(const struct nlattr *attr, struct net_nft_expr *e)
+{
+    (void)attr;
+    (void)e;
+    return NOT_OURS;
+}
+
+static int read_masq(const struct nlattr *attr, struct net_nft_expr *e)
+{
+    switch (nla_type(attr)) {
+    case NFTA_MASQ_FLAGS:
+        return get_be32(attr, &e->flags);
+    case NFTA_MASQ_REG_PROTO_MIN:
+        return expect_be32(attr, NFT_REG_1);
+    case NFTA_MASQ_REG_PROTO_MAX:
+        return expect_be32(attr, NFT_REG_2);
+    default:
+        return NOT_OURS;
+    }
+}
+
+static const struct {
+    enum net_nft_kind kind;
+    read_attr *read;
+} readers[] = {
+    {NET_NFT_META, read_meta},       {NET_NFT_PAYLOAD, read_payload},
+    {NET_NFT_FIB, read_fib},         {NET_NFT_BITWISE, read_bitwise},
+    {NET_NFT_CMP, read_cmp},         {NET_NFT_IMMEDIATE, read_immediate},
+    {NET_NFT_COUNTER, read_counter}, {NET_NFT_NOTRACK, read_notrack},
+    {NET_NFT_MASQ, read_masq},
+};
+
+/* Return: 0, NOT_OURS or -EBADMSG. */
+static int read_expr(const struct nlattr *elem, struct net_nft_expr *e)
+{
+    const struct nlattr *name = NULL, *data = NULL;
+    char text[16];
+    struct nlattr *attr;
+    size_t i;
+    int left, rc = 0;
+
+    nla_for_each_nested(attr, elem, left)
+    {
+        if (nla_type(attr) == NFTA_EXPR_NAME)
+            name = attr;
+        else if (nla_type(attr) == NFTA_EXPR_DATA)
+            data = attr;
+    }
+    if (!name || net_attr_str(name, text, sizeof(text)) < 0)
+        return NOT_OURS;
+    for (i = 0; i < ARRAY_SIZE(readers); i++)
+        if (strcmp(text, net_nft_kind_name(readers[i].kind)) == 0)
+            break;
+    if (i == ARRAY_SIZE(readers))
+        return NOT_OURS;
+    memset(e, 0, sizeof(*e));
+    e->kind = readers[i].kind;
+    if (!data)
+        return 0;
+    nla_for_each_nested(attr, data, left)
+    {
+        rc = readers[i].read(attr, e);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static const void *nft_header(const struct nlmsghdr *nlh, int nft_msg)
+{
+    if (nlh->nlmsg_type != net_nft_msg_type(nft_msg) ||
+        !nlmsg_valid_hdr(nlh, sizeof(struct nfgenmsg)))
+        return NULL;
+    return nlmsg_data(nlh);
+}
+
+/* One of family inet. */
+static bool is_inet(const struct nfgenmsg *hdr)
+{
+    return hdr->nfgen_family == NFPROTO_INET;
+}
+
+int net_nft_read_gen(const struct nlmsghdr *nlh, struct net_nft_gen *out)
+{
+    struct net_nft_gen gen = {0};
+    struct nlattr *attr;
+    int left, rc = 0;
+
+    if (!nft_header(nlh, NFT_MSG_NEWGEN))
+        return -EBADMSG;
+    nlmsg_for_each_attr(attr, nlh, sizeof(struct nfgenmsg), left)
+    {
+        switch (nla_type(attr)) {
+        case NFTA_GEN_ID:
+            rc |= get_be32(attr, &gen.id);
+            break;
+        case NFTA_GEN_PROC_PID:
+            rc |= get_be32(attr, &gen.pid);
+            break;
+        case NFTA_GEN_PROC_NAME:
+            rc |= net_attr_str(attr, gen.who, sizeof(gen.who));
+            break;
+        default:
+            break;
+        }
+    }
+    if (rc < 0)
+        return -EBADMSG;
+    *out = gen;
+    return 0;
+}
+
+/* The comment that nft(8) would show. */
+static void read_comment(const struct nlattr *attr, char owner[NET_FW_NAME_SIZE])
+{
+    const uint8_t *data = nla_data(attr);
+    size_t left = (size_t)nla_len(attr);
+
+    owner[0] = '\0';
+    while (left >= 2 && data[1] <= left - 2) {
+        const size_t len = data[1];
+
+        if (data[0] == NET_NFT_UDATA_COMMENT && len < NET_FW_NAME_SIZE) {
+            memcpy(owner, data + 2, len);
+            owner[len] = '\0';
+        }
+        data += 2 + len;
+        left -= 2 + len;
+    }
+}
+
+int net_nft_read_table(const struct nlmsghdr *nlh, struct net_firewall *fw)
+{
+    char name[NET_FW_NAME_SIZE] = "";
+    struct nlattr *attr;
+    uint32_t flags = 0;
+    int left;
+
+    if (!nft_header(nlh, NFT_MSG_NEWTABLE))
+        return -EBADMSG;
+    fw->owner[0] = '\0';
+    nlmsg_for_each_attr(attr, nlh, sizeof(struct nfgenmsg), left)
+    {
+        switch (nla_type(attr)) {
+        case NFTA_TABLE_NAME:
+            if (net_attr_str(attr, name, sizeof(name)) < 0)
+                return -EBADMSG;
+            break;
+        case NFTA_TABLE_FLAGS:
+            if (get_be32(attr, &flags) < 0)
+                return -EBADMSG;
+            break;
+        case NFTA_TABLE_USERDATA:
+            read_comment(attr, fw->owner);
+            break;
+        default:
+            break;
+        }
+    }
+    /* Dormant, for instance: there, but without effect. */
+    fw->has_more = fw->has_more || flags != 0;
+    return strcmp(name, fw->table) == 0 ? 0 : -EBADMSG;
+}
+
+/* Whether @attr, if any, names fw->table; longer names than any of ours cannot. */
+static bool names_table(const struct nlattr *attr, const char *table)
+{
+    char name[NET_FW_NAME_SIZE];
+
+    return attr && net_attr_str(attr, name, sizeof(name)) == 0 && strcmp(name, table) == 0;
+}
+
+static int chain_by_name(const struct nlattr *attr, enum net_fw_chain *out)
+{
+    char name[NET_FW_NAME_SIZE];
+
+    if (!attr || net_attr_str(attr, name, sizeof(name)) < 0)
+        return NOT_OURS;
+    for (enum net_fw_chain chain = 0; chain < NET_FW_CHAIN_NUM; chain++) {
+        if (strcmp(name, net_fw_chain_name(chain)) == 0) {
+            *out = chain;
+            return 0;
+        }
+    }
+    return NOT_OURS;
+}
+
+static int read_hook(const struct nlattr *nest, const struct net_nft_chain *spec)
+{
+    struct nlattr *attr;
+    int left, rc = 0;
+
+    nla_for_each_nested(attr, nest, left)
+    {
+        switch (nla_type(attr)) {
+        case NFTA_HOOK_HOOKNUM:
+            rc = expect_be32(attr, spec->hook);
+            break;
+        case NFTA_HOOK_PRIORITY:
+            rc = expect_be32(attr, (uint32_t)spec->priority);
+            break;
+        default:
+            rc = NOT_OURS;
+        }
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* A chain of ours sits at its hook, and lets pass what no rule holds. */
+static int read_chain_attrs(struct nlattr *const attrs[], const struct net_nft_chain *spec)
+{
+    char type[NET_FW_NAME_SIZE];
+    uint32_t flags = NFT_CHAIN_BASE;
+    int rc;
+
+    if (!attrs[NFTA_CHAIN_HOOK] || !attrs[NFTA_CHAIN_POLICY] || !attrs[NFTA_CHAIN_TYPE])
+        return NOT_OURS;
+    if (net_attr_str(attrs[NFTA_CHAIN_TYPE], type, sizeof(type)) < 0 ||
+        (attrs[NFTA_CHAIN_FLAGS] && get_be32(attrs[NFTA_CHAIN_FLAGS], &flags) < 0))
+        return -EBADMSG;
+    if (strcmp(type, spec->type) != 0 || flags != NFT_CHAIN_BASE)
+        return NOT_OURS;
+    rc = expect_be32(attrs[NFTA_CHAIN_POLICY], NF_ACCEPT);
+    return rc == 0 ? read_hook(attrs[NFTA_CHAIN_HOOK], spec) : rc;
+}
+
+static int parse(const struct nlmsghdr *nlh, struct nlattr *attrs[], int max)
+{
+    return nlmsg_parse((struct nlmsghdr *)(uintptr_t)nlh, sizeof(struct nfgenmsg), attrs, max,
+                       NULL) < 0
+               ? -EBADMSG
+               : 0;
+}
+
+int net_nft_read_chain(const struct nlmsghdr *nlh, struct net_firewall *fw, unsigned int *chains)
+{
+    struct nlattr *attrs[NFTA_CHAIN_MAX + 1];
+    const struct nfgenmsg *hdr = nft_header(nlh, NFT_MSG_NEWCHAIN);
+    enum net_fw_chain chain;
+    int rc;
+
+    if (!hdr || parse(nlh, attrs, NFTA_CHAIN_MAX) < 0)
+        return -EBADMSG;
+    if (!is_inet(hdr) || !names_table(attrs[NFTA_CHAIN_TABLE], fw->table))
+        return 0;
+    rc = chain_by_name(attrs[NFTA_CHAIN_NAME], &chain);
+    if (rc == 0)
+        rc = read_chain_attrs(attrs, &net_nft_chains[chain]);
+    if (rc == 0)
+        *chains |= 1U << chain;
+    else if (rc == NOT_OURS)
+        fw->has_more = true;
+    return rc < 0 ? rc : 0;
+}
+
+static int read_rule(struct nlattr *const attrs[], struct net_fw_rule *out)
+{
+    struct net_nft_expr exprs[NET_NFT_EXPRS_MAX];
+    enum net_fw_chain chain;
+    struct nlattr *elem;
+    size_t n = 0;
+    int left, rc = chain_by_name(attrs[NFTA_RULE_CHAIN], &chain);
+
+    if (rc != 0 || !attrs[NFTA_RULE_EXPRESSIONS] || attrs[NFTA_RULE_COMPAT])
+        return rc < 0 ? rc : NOT_OURS;
+    nla_for_each_nested(elem, attrs[NFTA_RULE_EXPRESSIONS], left)
+    {
+        if (n == NET_NFT_EXPRS_MAX)
+            return NOT_OURS;
+        rc = read_expr(elem, &exprs[n++]);
+        if (rc != 0)
+            return rc;
+    }
+    return net_nft_decompile(chain, exprs, n, out) ? 0 : NOT_OURS;
+}
+
+int net_nft_read_rule(const struct nlmsghdr *nlh, struct net_firewall *fw)
+{
+    struct nlattr *attrs[NFTA_RULE_MAX + 1];
+    const struct nfgenmsg *hdr = nft_header(nlh, NFT_MSG_NEWRULE);
+    struct net_fw_rule rule;
+    int rc;
+
+    if (!hdr || parse(nlh, attrs, NFTA_RULE_MAX) < 0)
+        return -EBADMSG;
+    if (!is_inet(hdr) || !names_table(attrs[NFTA_RULE_TABLE], fw->table))
+        return 0;
+    rc = read_rule(attrs, &rule);
+    if (rc == 0)
+        rc = net_firewall_add(fw, &rule);
+    if (rc == NOT_OURS || rc == -ENOSPC) {
+        fw->has_more = true;
+        rc = 0;
+    }
+    return rc;
+}
+
+bool net_nft_read_event(const struct nlmsghdr *nlh, const char *table)
+{
+    struct nlattr *attr;
+    int left;
+
+    /* The table's name is the first attribute of whatever lies in it, and of itself. */
+    _Static_assert(NFTA_TABLE_NAME == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 &&
+                       NFTA_SET_TABLE == 1 && NFTA_OBJ_TABLE == 1 && NFTA_FLOWTABLE_TABLE == 1 &&
+                       NFTA_SET_ELEM_LIST_TABLE == 1,
+                   "where an event has its table's name");
+    if (NFNL_SUBSYS_ID(nlh->nlmsg_type) != NFNL_SUBSYS_NFTABLES ||
+        nlh->nlmsg_type == net_nft_msg_type(NFT_MSG_NEWGEN) ||
+        !nlmsg_valid_hdr(nlh, sizeof(struct nfgenmsg)) || !is_inet(nlmsg_data(nlh)))
+        return false;
+    nlmsg_for_each_attr(attr, nlh, sizeof(struct nfgenmsg), left)
+    {
+        if (nla_type(attr) == NFTA_TABLE_NAME)
+            return names_table(attr, table);
+    }
+    return false;
+}
