@@ -126,6 +126,18 @@ static int put_redirect(struct nl_msg *msg, const struct net_filter *filter)
     return nla_nest_end(msg, actions);
 }
 
+static int put_selector(struct nl_msg *msg, const struct net_u32_selector *s)
+{
+    size_t keys = s->sel.nkeys * sizeof(s->keys[0]);
+    struct nlattr *attr = nla_reserve(msg, TCA_U32_SEL, (int)(sizeof(s->sel) + keys));
+
+    if (!attr)
+        return -EMSGSIZE;
+    memcpy(nla_data(attr), &s->sel, sizeof(s->sel));
+    memcpy((uint8_t *)nla_data(attr) + sizeof(s->sel), s->keys, keys);
+    return 0;
+}
+
 static int put_key(struct nl_msg *msg, const struct net_filter *filter)
 {
     struct net_u32_selector s = {0};
@@ -133,10 +145,7 @@ static int put_key(struct nl_msg *msg, const struct net_filter *filter)
     int rc;
 
     write_selector(filter, &s);
-    /* The keys follow the selector in memory: struct tc_u32_sel has no padding at its end. */
-    _Static_assert(offsetof(struct net_u32_selector, keys) == sizeof(struct tc_u32_sel),
-                   "keys follow");
-    rc = nla_put(msg, TCA_U32_SEL, (int)(sizeof(s.sel) + s.sel.nkeys * sizeof(s.keys[0])), &s);
+    rc = put_selector(msg, &s);
     /* Without it, the first table is meant, whatever its number. */
     if (table != 0)
         rc |= nla_put_u32(msg, TCA_U32_HASH,

@@ -13,10 +13,10 @@
 #define NET_U32_KIND         "u32"
 #define NET_U32_MIRRED       "mirred"
 
-/* struct tc_u32_sel with room for its keys. */
+/* A selector and its keys, which follow it in a message. */
 struct net_u32_selector {
-    struct tc_u32_sel sel;
     struct tc_u32_key keys[NET_U32_KEYS_MAX];
+    struct tc_u32_sel sel;
 };
 
 /* net_u32_offset() - where in the packet an address stands: RFC 791, RFC 8200. */
