@@ -50,6 +50,7 @@ COMMON_BASE := common/err.c common/ip.c common/wire.c common/mac.c common/cred.c
 COMMON_APP  := common/log.c common/loop.c common/process.c common/ctl.c common/ctl_server.c
 COMMON_CONF := common/arena.c common/bundle.c common/conf.c common/doc.c common/field.c common/problem.c \
                common/schema.c common/text.c common/value.c common/yaml.c
+COMMON_CONF += common/rate.c
 
 ENCLAVE_CRYPTO := enclave/aead.c enclave/noise.c enclave/replay.c enclave/handshake.c \
                   enclave/hs_initiator.c enclave/hs_handles.c enclave/hs_limit.c \
@@ -76,6 +77,7 @@ DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/la
 LEASE    := daemon/lease.c daemon/lease_table.c daemon/pool.c daemon/taken.c
 CONFIG   := daemon/config.c daemon/config_check.c daemon/config_networks.c
 CONFIG   += daemon/config_routing.c
+CONFIG   += daemon/config_qos.c
 
 SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_change.c \
               daemon/session_path.c daemon/login.c daemon/admission.c $(LEASE) daemon/ctl.c \
@@ -210,6 +212,7 @@ CONF := $(IP) common/cred.c $(COMMON_CONF)
 
 $(eval $(call test,test_admission,unit,daemon/admission.c common/bucket.c,libsodium))
 $(eval $(call test,test_ip,unit,common/ip.c))
+$(eval $(call test,test_rate,unit,common/rate.c common/err.c))
 $(eval $(call test,test_tc,unit,netlink/tc.c common/ip.c))
 $(eval $(call test,test_tc_parse,unit,$(NETLINK) $(IP),libnl-3.0))
 $(eval $(call test,test_trie,unit,daemon/datapath/lookup.c daemon/datapath/trie.c common/ip.c))

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/ip.h"
+#include "common/rate.h"
 #include "common/text.h"
 #include "common/value.h"
 
@@ -39,6 +40,7 @@ size_t field_size(const struct schema_field *f)
     case SCHEMA_ENUM:
         return sizeof(uint32_t);
     case SCHEMA_DATE:
+    case SCHEMA_RATE:
         return sizeof(uint64_t);
     case SCHEMA_TEXT:
     case SCHEMA_PATH:
@@ -110,6 +112,7 @@ static int text_check(const struct schema_field *f, const char *text, struct err
     case SCHEMA_UINT:
     case SCHEMA_DURATION:
     case SCHEMA_DATE:
+    case SCHEMA_RATE:
     case SCHEMA_ENUM:
     case SCHEMA_KEY:
     case SCHEMA_DEVICE:
@@ -173,6 +176,8 @@ int field_parse(const struct schema_field *f, const char *text, struct arena *ar
         break;
     case SCHEMA_DATE:
         return value_date(text, out, err);
+    case SCHEMA_RATE:
+        return rate_parse(text, out, err);
     case SCHEMA_ENUM:
         rc = enum_parse(f, text, &number, err);
         break;

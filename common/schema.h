@@ -21,6 +21,7 @@ enum schema_type {
     SCHEMA_UINT,     /* uint16_t or uint32_t, min to max; `word` stands for 0 */
     SCHEMA_DURATION, /* uint32_t seconds, min to max seconds */
     SCHEMA_DATE,     /* uint64_t: the first second after that day, UTC */
+    SCHEMA_RATE,     /* uint64_t bits per second */
     SCHEMA_ENUM,     /* an enum; its value is the index in `names` */
     SCHEMA_TEXT,     /* const char *, at most max bytes; this and all below until the key */
     SCHEMA_PATH,     /* const char *, from the root */

@@ -55,6 +55,8 @@ static json_t *value_json(const struct schema_field *f)
         return pattern("^[0-9]+[smhd]$");
     case SCHEMA_DATE:
         return pattern("^[0-9]{4}-[0-9]{2}-[0-9]{2}$");
+    case SCHEMA_RATE:
+        return pattern("^[0-9]+(\\.[0-9]{1,6})?[kKmMgGtT]?([bB][iI][tT]|[bB][pP][sS])$");
     case SCHEMA_ENUM:
         return choice(f);
     case SCHEMA_PATH:

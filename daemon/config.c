@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/conf.h"
 #include "daemon/config_check.h"
+#include "daemon/config_qos.h"
 #include "daemon/config_routing.h"
 
 #define LIST_MAX        64
@@ -162,6 +163,12 @@ static const struct schema_field user_fields[] = {
         .max_items = LIST_MAX,
     },
     {
+        .key = "class",
+        .doc = "The class of qos.classes that says how much the user may send and receive.",
+        .type = SCHEMA_NAME,
+        SCHEMA_AT(config_user, class_name),
+    },
+    {
         .key = "networks",
         .doc = "Networks behind the user: routed to them, and accepted as their source.",
         .type = SCHEMA_ROUTE,
@@ -292,6 +299,12 @@ static const struct schema_field root_fields[] = {
         SCHEMA_AT_N(config, users, n_users),
         .max_items = CONFIG_USERS_MAX,
         .table = &user_table,
+    },
+    {
+        .key = "qos",
+        .doc = "How much each user may send and receive; without it there are no limits.",
+        .type = SCHEMA_TABLE,
+        .table = &config_qos_table,
     },
     {
         .key = "routes",

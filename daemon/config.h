@@ -28,6 +28,41 @@ struct conf_kind;
 #define CONFIG_MASQUERADE_MAX  64
 #define CONFIG_TABLE_MAIN      254
 
+#define CONFIG_CLASSES_MAX     256
+#define CONFIG_CLASS_NAME_SIZE 65
+
+/* Bits per second. */
+struct config_rates {
+    uint64_t rate; /* guaranteed */
+    uint64_t ceil; /* at most; never below the rate */
+};
+
+/* A template: each user of it gets as much, unless it is shared. */
+struct config_class {
+    char name[CONFIG_CLASS_NAME_SIZE];
+    struct config_rates both;             /* as written; zero where there is none */
+    struct config_rates download, upload; /* what counts: both where they say nothing */
+    uint32_t priority;                    /* 0 is served first */
+    bool shared;                          /* all its users have it together */
+    bool guaranteed; /* the rates of all users that may be connected fit the total */
+};
+
+/* What hangs below a user's class and decides which of their packets goes first. */
+enum config_leaf {
+    CONFIG_LEAF_AUTO, /* fq_codel where the kernel has it */
+    CONFIG_LEAF_FQ_CODEL,
+    CONFIG_LEAF_BFIFO,
+};
+
+struct config_qos {
+    uint64_t download, upload; /* bits per second in all; 0 and 0: there is no QoS */
+    const char *default_name;
+    const struct config_class *default_class; /* of users without one; or NULL */
+    enum config_leaf leaf;
+    struct config_class *classes; /* sorted by name */
+    size_t n_classes;
+};
+
 struct config_user {
     char name[WIRE_USER_MAX + 1];
     uint8_t key[WIRE_KEY_LEN]; /* public */
@@ -38,7 +73,9 @@ struct config_user {
     bool enabled;
     uint64_t expires_s; /* CLOCK_REALTIME from which on there is no login; 0: never */
     uint32_t max_devices;
-    const char *file; /* where the user is described */
+    const char *class_name;
+    const struct config_class *cls; /* the default class counts as well; NULL: none */
+    const char *file;               /* where the user is described */
     uint32_t line;
 };
 
@@ -125,6 +162,8 @@ struct config {
 
     struct config_user *users; /* sorted by name */
     size_t n_users;
+
+    struct config_qos qos;
 
     /* the host's routing; in the order of the file */
     struct config_route *routes;

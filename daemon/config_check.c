@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/arena.h"
+#include "daemon/config_qos.h"
 #include "daemon/config_routing.h"
 
 #define PATH_SIZE    CHECK_PATH_SIZE
@@ -478,5 +479,7 @@ int config_check(struct config *config, const struct doc_node *root, struct prob
         rc = check_keys(&c);
     if (rc == 0)
         rc = check_networks(&c, addresses_good);
+    if (rc == 0)
+        check_qos(&c);
     return rc < 0 ? rc : check_routing(&c);
 }

@@ -21,6 +21,8 @@
 #define BAD_FILES_MIN 40 /* fewer would mean that the folder was not found */
 #define MANY          10000
 
+#define KEY_A "4f3e1d5c2b9a78695f4e3d2c1b0a99887766554433221100ffeeddccbbaa9901"
+#define KEY_B "4f3e1d5c2b9a78695f4e3d2c1b0a99887766554433221100ffeeddccbbaa9902"
 #define REALM "server: {realm: home-3f9c81d2a47be650}\n"
 
 static char *file_text(const char *path)
@@ -391,12 +393,81 @@ static void test_many_users(void **state)
     free(text);
 }
 
+static const struct config_class *class_of(const struct config *config, const char *user)
+{
+    const struct config_user *u = config_user_find(config, user);
+
+    assert_non_null(u);
+    return u->cls;
+}
+
+static void test_qos(void **state)
+{
+    static const char text[] = REALM "qos:\n"
+                                     "  download: 50Mbps\n"
+                                     "  upload: 2.5mbit\n"
+                                     "  default-class: normal\n"
+                                     "  leaf: bfifo\n"
+                                     "  classes:\n"
+                                     "    vip: {rate: 5mbit, ceil: 10mbit, priority: 1,\n"
+                                     "          upload: {rate: 640kbit}, guaranteed: true}\n"
+                                     "    normal: {rate: 1500kbit, shared: true}\n"
+                                     "users:\n"
+                                     "  alice: {key: \"" KEY_A "\", class: vip}\n"
+                                     "  bob: {key: \"" KEY_B "\"}\n";
+    struct problems problems = {0};
+    const struct config_class *vip, *normal;
+    struct config *config;
+
+    (void)state;
+    assert_int_equal(config_parse("qos.yaml", text, strlen(text), &config, &problems), 0);
+    assert_int_equal(problems.n, 0);
+    assert_true(config->qos.download == 50000000 && config->qos.upload == 2500000);
+    assert_int_equal(config->qos.leaf, CONFIG_LEAF_BFIFO);
+    vip = class_of(config, "alice");
+    normal = class_of(config, "bob");
+    assert_string_equal(vip->name, "vip");
+    assert_true(vip->download.rate == 5000000 && vip->download.ceil == 10000000);
+    assert_true(vip->upload.rate == 640000 && vip->upload.ceil == 640000);
+    assert_true(vip->priority == 1 && vip->guaranteed && !vip->shared);
+    assert_string_equal(normal->name, "normal");
+    assert_true(normal->upload.rate == 1500000 && normal->upload.ceil == 1500000);
+    assert_true(normal->priority == 4 && !normal->guaranteed && normal->shared);
+    config_free(config);
+    problems_clear(&problems);
+}
+
+/* More is promised than there is: said, but no error, because rates then scale. */
+static void test_qos_scaled(void **state)
+{
+    static const char text[] = REALM "qos:\n"
+                                     "  download: 8mbit\n"
+                                     "  upload: 20mbit\n"
+                                     "  classes: {vip: {rate: 5mbit}}\n"
+                                     "users:\n"
+                                     "  alice: {key: \"" KEY_A "\", class: vip}\n"
+                                     "  bob: {key: \"" KEY_B "\", class: vip}\n";
+    struct problems problems = {0};
+    struct config *config;
+    char *said;
+
+    (void)state;
+    assert_int_equal(config_parse("qos.yaml", text, strlen(text), &config, &problems), 0);
+    said = problems_text(&problems);
+    assert_non_null(strstr(said, "with everybody connected, 2 vip at 5mbit = 10mbit is more than "
+                                 "qos.download, 8mbit"));
+    free(said);
+    config_free(config);
+    problems_clear(&problems);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_files), cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_whole),     cmocka_unit_test(test_default_pools),
-        cmocka_unit_test(test_examples),  cmocka_unit_test(test_many_users),
+        cmocka_unit_test(test_bad_files),  cmocka_unit_test(test_qos),
+        cmocka_unit_test(test_qos_scaled), cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_whole),      cmocka_unit_test(test_default_pools),
+        cmocka_unit_test(test_examples),   cmocka_unit_test(test_many_users),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
