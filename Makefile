@@ -6,6 +6,7 @@
 #   make test       the whole suite (root)
 #   make check      unit tests alone (no root)       make lint     clang-format, clang-tidy, cppcheck
 #   make soak       the tests that take minutes of real time (root)
+#   make test-vm    the suites that need a real Debian kernel, under qemu (root)
 #   make fuzz       fuzzers, FUZZ_SECONDS each       make bench    against other VPNs (root)
 #
 #   V=1 shows the commands, SANITIZE=address,undefined or SANITIZE=thread builds into build-*/,
@@ -268,6 +269,17 @@ NET_SCRIPTS := $(filter-out tests/net/lib.sh,$(NET_SCRIPTS))
 soak: all
 	$(Q)VPN_TEST_TIMEOUT=7200 $(RUN) $(sort $(wildcard tests/soak/*.sh))
 
+# In one guest with Debian's kernel (VM_KERNEL=backports for the newer one); the rig itself first.
+VM_KERNEL ?= stable
+VM_TESTS = $(sort $(wildcard tests/vm/*.sh)) $(B)/tests/enclave/test_syscalls $(NET_TESTS) tests/net/01-tunnel.sh
+
+.PHONY: test-vm
+test-vm: deps
+	$(Q)+$(MAKE) --no-print-directory all tests
+	$(Q)VPN_TEST_TIMEOUT=600 $(RUN) tests/vm/rig
+	$(Q)VPN_TEST_TIMEOUT=1200 VPN_BIN=$(abspath $(BIN)) VPN_BUILD=$(abspath $(B)) \
+	    tests/vm/run -k $(VM_KERNEL) -t 3600 tests/run $(VM_TESTS)
+
 demo: deps
 	$(Q)+$(MAKE) --no-print-directory all
 	$(Q)VPN_BIN=$(abspath $(BIN)) tests/demo
@@ -349,7 +361,8 @@ install: all
 	install -m 644 packaging/rt_protos.d/vpn.conf $(DESTDIR)/etc/iproute2/rt_protos.d
 	install -m 644 packaging/completions/vpnctl $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
+# What was built; not build-vm/, which was downloaded.
 clean:
-	rm -rf bin build build-*
+	rm -rf bin build $(filter-out build-vm,$(wildcard build-*))
 
 -include $(shell find build* -name '*.d' 2>/dev/null)
