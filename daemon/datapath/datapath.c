@@ -142,11 +142,45 @@ int datapath_add_port(struct datapath *dp, bool by_lookup)
     return (int)dp->n_ports++;
 }
 
+static uint32_t free_group(const struct datapath *dp)
+{
+    uint32_t group = 0;
+
+    while (group < dp->n_sockets && dp->listening[group].addr.family)
+        group++;
+    return group;
+}
+
+void datapath_unlisten(struct datapath *dp, uint32_t group)
+{
+    uint32_t lane;
+
+    for (lane = 0; lane < dp->n_lanes; lane++)
+        close_fdp(&dp->sockets[lane][group]);
+    close_fdp(&dp->logins[group]);
+    dp->listening[group] = (struct ip_endpoint){0};
+}
+
+static int open_group(struct datapath *dp, uint32_t group, const struct ip_endpoint *listen,
+                      struct err *err)
+{
+    uint32_t lane;
+
+    for (lane = 0; lane <= dp->n_lanes; lane++) {
+        int fd = udp_open(listen, true, 0, err);
+
+        if (fd < 0)
+            return fd;
+        *(lane < dp->n_lanes ? &dp->sockets[lane][group] : &dp->logins[group]) = fd;
+    }
+    return 0;
+}
+
 int datapath_listen(struct datapath *dp, const struct ip_endpoint *listen, int *steered,
                     struct err *err)
 {
-    uint32_t lane, group = dp->n_sockets;
-    int fd;
+    uint32_t group = free_group(dp);
+    int fd, rc;
 
     if (group == DP_MAX_SOCKETS)
         return err_set(err, -ENOSPC, "more than %u addresses to listen on", DP_MAX_SOCKETS);
@@ -155,13 +189,14 @@ int datapath_listen(struct datapath *dp, const struct ip_endpoint *listen, int *
     if (fd < 0)
         return fd;
     close(fd);
-    dp->n_sockets++;
-    for (lane = 0; lane <= dp->n_lanes; lane++) {
-        fd = udp_open(listen, true, 0, err);
-        if (fd < 0)
-            return fd;
-        *(lane < dp->n_lanes ? &dp->sockets[lane][group] : &dp->logins[group]) = fd;
+    rc = open_group(dp, group, listen, err);
+    if (rc < 0) {
+        datapath_unlisten(dp, group);
+        return rc;
     }
+    dp->listening[group] = *listen;
+    if (group == dp->n_sockets)
+        dp->n_sockets++;
     *steered = udp_steer(dp->sockets[0][group], dp->n_lanes);
     /* A socket for logins that is sent sessions as well would be none. */
     if (*steered < 0)
@@ -191,11 +226,32 @@ static void empty_inbox(struct datapath *dp, uint32_t lane)
         ;
 }
 
+static int start_lanes(struct datapath *dp, bool resumed, struct err *err)
+{
+    uint32_t i;
+    int rc;
+
+    dp->running = true;
+    for (i = 0; i < dp->n_lanes; i++) {
+        struct lane *l = &dp->lanes[i];
+
+        l->resumed = resumed;
+        l->stopping = l->drained = false;
+        atomic_store_explicit(&l->stop_wanted, LANE_STOP_NONE, memory_order_relaxed);
+        rc = start_thread(l);
+        if (rc < 0) {
+            datapath_stop(dp, false);
+            return err_set(err, rc, "a packet thread cannot be started: %s", strerror(-rc));
+        }
+        l->started = true;
+    }
+    return 0;
+}
+
 int datapath_start(struct datapath *dp, struct link *link, struct err *err)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t i;
-    int rc;
 
     for (i = 0; i < dp->n_lanes; i++) {
         struct lane *l = &dp->lanes[i];
@@ -204,21 +260,12 @@ int datapath_start(struct datapath *dp, struct link *link, struct err *err)
         l->number = i;
         l->area = link_ring(link, i);
         l->doorbell = link_doorbell(link, i);
-        l->stopping = l->drained = l->broken = false;
-        atomic_store_explicit(&l->stop_wanted, LANE_STOP_NONE, memory_order_relaxed);
+        l->broken = false;
         /* Watching the ring pays only when the worker can run meanwhile. */
         l->spins = cores > 1 ? 400 : 0;
         empty_inbox(dp, i);
-        rc = start_thread(l);
-        if (rc < 0) {
-            dp->running = true;
-            datapath_stop(dp, false);
-            return err_set(err, rc, "a packet thread cannot be started: %s", strerror(-rc));
-        }
-        l->started = true;
     }
-    dp->running = true;
-    return 0;
+    return start_lanes(dp, false, err);
 }
 
 /* A lane that is behind with its inbox is awake anyway; one that has given up never reads it. */
@@ -234,13 +281,10 @@ static void post_stop(struct datapath *dp, uint32_t lane, bool drain)
                MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-void datapath_stop(struct datapath *dp, bool drain)
+static void join_lanes(struct datapath *dp, bool drain)
 {
-    struct dp_event event;
     uint32_t i;
 
-    if (!dp->running)
-        return;
     for (i = 0; i < dp->n_lanes; i++)
         if (dp->lanes[i].started)
             post_stop(dp, i, drain);
@@ -249,10 +293,41 @@ void datapath_stop(struct datapath *dp, bool drain)
             pthread_join(dp->lanes[i].thread, NULL);
         dp->lanes[i].started = false;
     }
+    dp->running = false;
+}
+
+void datapath_stop(struct datapath *dp, bool drain)
+{
+    struct dp_event event;
+
+    if (!dp->running)
+        return;
+    join_lanes(dp, drain);
     /* What they had to say is about sessions, and a ring, that are gone. */
     while (datapath_event(dp, &event) == 0)
         ;
-    dp->running = false;
+}
+
+int datapath_pause(struct datapath *dp)
+{
+    bool whole = true;
+    uint32_t i;
+
+    if (!dp->running)
+        return 0;
+    join_lanes(dp, true);
+    for (i = 0; i < dp->n_lanes; i++)
+        whole &= !dp->lanes[i].broken && dp->lanes[i].n_free == RING_SLOTS;
+    dp->paused = whole;
+    return whole ? 0 : -EIO;
+}
+
+int datapath_resume(struct datapath *dp, struct err *err)
+{
+    if (!dp->paused)
+        return 0;
+    dp->paused = false;
+    return start_lanes(dp, true, err);
 }
 
 int datapath_event_fd(const struct datapath *dp)

@@ -95,6 +95,7 @@ struct datapath {
     struct peers peers;
     struct lookup *lookup; /* server */
     int sockets[IPC_MAX_LANES][DP_MAX_SOCKETS];
+    struct ip_endpoint listening[DP_MAX_SOCKETS]; /* server: where; family 0: unused */
     int logins[DP_MAX_SOCKETS]; /* server: CONNECT_REQs to the same address; lane 0 reads them */
     struct dp_port *ports;
     /*
@@ -105,7 +106,7 @@ struct datapath {
     int event_epoll;                 /* readable when either is */
     int inbox_fds[IPC_MAX_LANES][2]; /* [0]: the lane reads; [1]: anybody writes */
     struct lane *lanes;
-    bool running;
+    bool running, paused;
 };
 
 /**
@@ -127,10 +128,10 @@ void datapath_clear(struct datapath *dp);
 int datapath_add_port(struct datapath *dp, bool by_lookup);
 
 /**
- * datapath_listen() - open an address for all lanes (server)
+ * datapath_listen() - open an address for all lanes (server); while they run only in a pause
  * @steered: 0, or -errno: the kernel does not sort packets for us, lanes hand them over
  *
- * Return: 0 or -errno with the sentence.
+ * Return: 0 or -errno with the sentence: then none of its sockets is open.
  */
 int datapath_listen(struct datapath *dp, const struct ip_endpoint *listen, int *steered,
                     struct err *err);
@@ -142,6 +143,21 @@ int datapath_start(struct datapath *dp, struct link *link, struct err *err);
  * @drain: let what is under way in the rings come out first (bounded)
  */
 void datapath_stop(struct datapath *dp, bool drain);
+
+/**
+ * datapath_pause() - end the lanes for a moment in which sockets and devices may be exchanged
+ *
+ * Peers, counters and what lies in the rings stay; what arrives meanwhile waits in the kernel.
+ *
+ * Return: 0; -EIO when a lane could not bring in all that was under way: then the enclave has to be
+ * replaced (the lanes start with the next one).
+ */
+int datapath_pause(struct datapath *dp);
+/** datapath_resume() - go on after a pause.  Return: 0 or -errno with the sentence. */
+int datapath_resume(struct datapath *dp, struct err *err);
+
+/** datapath_unlisten() - close an address's sockets; while lanes run only in a pause. */
+void datapath_unlisten(struct datapath *dp, uint32_t group);
 
 /** datapath_event_fd() - readable when datapath_event() has something. */
 int datapath_event_fd(const struct datapath *dp);

@@ -319,11 +319,13 @@ void *lane_main(void *arg)
     struct lane *l = arg;
     unsigned int i;
 
-    l->n_free = l->under_way = 0;
-    for (i = 0; i < RING_SLOTS; i++)
-        lane_slot_give(l, RING_SLOTS - 1 - i);
-    ring_end_init(&l->submit, &l->area->submit);
-    ring_end_init(&l->complete, &l->area->complete);
+    if (!l->resumed) {
+        l->n_free = l->under_way = 0;
+        for (i = 0; i < RING_SLOTS; i++)
+            lane_slot_give(l, RING_SLOTS - 1 - i);
+        ring_end_init(&l->submit, &l->area->submit);
+        ring_end_init(&l->complete, &l->area->complete);
+    }
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (l->epoll < 0 || watch_all(l) < 0)
         l->broken = true;

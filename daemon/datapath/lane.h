@@ -57,7 +57,8 @@ struct lane {
     uint32_t under_way;      /* a bit per slot that the worker has */
     _Atomic int stop_wanted; /* enum lane_stop; set by the main thread */
     bool stopping, drained;
-    bool broken; /* the enclave violated the ring or is gone */
+    bool resumed; /* after a pause: the ring goes on where it was */
+    bool broken;  /* the enclave violated the ring or is gone */
     uint64_t stop_by_ms;
     uint64_t unknown_second;
     uint32_t unknown_told;

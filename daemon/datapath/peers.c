@@ -131,6 +131,27 @@ void peer_place(struct dp_peer *peer, const struct path *path)
     atomic_store_explicit(&peer->credit, PEER_PROVEN, memory_order_relaxed);
 }
 
+static bool cell_rehome(struct path_cell *cell, uint32_t from, uint32_t to, bool keep_local)
+{
+    union packed_path p = cell_load(cell);
+
+    if (p.f.socket != from)
+        return false;
+    p.f.socket = to;
+    if (!keep_local) {
+        p.f.local_family = 0;
+        memset(p.f.local, 0, sizeof(p.f.local));
+    }
+    cell_store(cell, &p);
+    return true;
+}
+
+bool peer_rehome(struct dp_peer *peer, uint32_t from, uint32_t to, bool keep_local)
+{
+    cell_rehome(&peer->proven, from, to, keep_local);
+    return cell_rehome(&peer->path, from, to, keep_local);
+}
+
 enum peer_follow peer_follow(struct dp_peer *peer, const struct path *path)
 {
     union packed_path old = cell_load(&peer->path), new = pack(path), proven;

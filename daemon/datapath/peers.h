@@ -80,6 +80,14 @@ struct path peer_path(struct dp_peer *peer);
 /** peer_place() - a login says where the peer is: proven.  Main thread. */
 void peer_place(struct dp_peer *peer, const struct path *path);
 
+/**
+ * peer_rehome() - a peer that was reached through socket @from is reached through @to
+ * @keep_local: our own address stays, too; else routing chooses it.  No lane runs meanwhile
+ *
+ * Return: whether it was.
+ */
+bool peer_rehome(struct dp_peer *peer, uint32_t from, uint32_t to, bool keep_local);
+
 enum peer_follow {
     PEER_FOLLOW_SAME,
     PEER_FOLLOW_BACK, /* moved, to the path that was proven last */

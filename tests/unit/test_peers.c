@@ -131,6 +131,26 @@ static void only_larger_answers_are_news(void **state)
     assert_false(peer_answered(peer, (base + 1) << 16 | 1408));
 }
 
+/* Our own socket is another one: the peer is where it was, and what it proved counts. */
+static void another_socket_is_no_other_path(void **state)
+{
+    struct path here;
+
+    (void)state;
+    peer_place(peer, &called);
+    assert_false(peer_rehome(peer, 1, 2, true));
+    assert_true(peer_rehome(peer, 0, 2, true));
+    here = peer_path(peer);
+    assert_int_equal(here.socket, 2);
+    assert_true(is_at(&called));
+    assert_true(peer_rehome(peer, 2, 3, false));
+    assert_true(is_at(&home));
+    here = peer_path(peer);
+    assert_int_equal(here.socket, 3);
+    assert_true(peer_spend(peer, 1 << 20));
+    assert_int_equal(peer_follow(peer, &here), PEER_FOLLOW_SAME);
+}
+
 int main(void)
 {
 #define PEER_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -141,6 +161,7 @@ int main(void)
         PEER_TEST(back_to_the_proven_path),
         PEER_TEST(another_peer_starts_afresh),
         PEER_TEST(only_larger_answers_are_news),
+        PEER_TEST(another_socket_is_no_other_path),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
