@@ -86,6 +86,7 @@ SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_chan
               daemon/push.c daemon/reload.c daemon/users.c $(CONFIG) $(DATAPATH) \
               $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
+SERVER_SRC += daemon/firewall.c daemon/netfilter.c
 CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/pushed.c client/device_id.c client/profile.c common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
@@ -228,6 +229,7 @@ $(eval $(call test,test_schema,unit,$(CONF),yaml-0.1 libsodium))
 $(eval $(call test,test_config,unit,$(CONF) $(CONFIG),yaml-0.1 libsodium))
 $(eval $(call test,test_users,unit,$(CONF) $(CONFIG) daemon/users.c,yaml-0.1 libsodium))
 $(eval $(call test,test_lease,unit,$(CONF) $(CONFIG) $(LEASE),yaml-0.1 libsodium))
+$(eval $(call test,test_lower,unit,$(CONF) $(CONFIG) daemon/firewall.c netlink/firewall.c netlink/object.c,yaml-0.1 libsodium))
 $(eval $(call test,test_reload,unit,$(CONF) $(CONFIG) daemon/config_keep.c $(LEASE),yaml-0.1 libsodium))
 $(eval $(call test,test_history,unit,$(CONF) daemon/history.c daemon/history_file.c,yaml-0.1 libsodium jansson))
 $(eval $(call test,test_profile,unit,$(CONF) client/profile.c,yaml-0.1 libsodium))

@@ -32,7 +32,8 @@ static enum render_style state_style(const char *state)
         {"ready", RENDER_STYLE_GOOD},    {"connected", RENDER_STYLE_GOOD},
         {"starting", RENDER_STYLE_WARN}, {"connecting", RENDER_STYLE_WARN},
         {"waiting", RENDER_STYLE_WARN},  {"down", RENDER_STYLE_BAD},
-        {"refused", RENDER_STYLE_BAD},
+        {"refused", RENDER_STYLE_BAD},   {"active", RENDER_STYLE_GOOD},
+        {"partial", RENDER_STYLE_WARN},  {"missing", RENDER_STYLE_BAD},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(styles); i++)
@@ -103,6 +104,20 @@ static void drops(struct render_table *table, json_t *object)
     }
 }
 
+static void firewall(struct render_table *table, const json_t *json)
+{
+    const char *state = cmd_text(json, "state");
+    const json_t *reason = json_object_get(json, "reason");
+
+    if (!json_is_object(json))
+        return;
+    render_table_cell(table, RENDER_STYLE_DIM, "  packet filter");
+    render_table_cell(table, state_style(state), "%s, %" PRIu64 " rules", state,
+                      cmd_int(json, "rules"));
+    if (json_is_string(reason))
+        line(table, "", RENDER_STYLE_WARN, json_string_value(reason));
+}
+
 static void headline(const struct cmd *cmd, const json_t *reply)
 {
     char age[RENDER_NUMBER_LEN];
@@ -169,6 +184,7 @@ static int print_status(const struct cmd *cmd, const json_t *reply)
     for (size_t i = 0; i < json_array_size(tunnels); i++)
         tunnel(table, cmd, json_array_get(tunnels, i));
     enclave(table, json_object_get(reply, "enclave"));
+    firewall(table, json_object_get(reply, "firewall"));
     drops(table, json_object_get(reply, "drops"));
     return cmd_table_print(cmd, table);
 }

@@ -5,6 +5,7 @@
 #include "common/cred.h"
 #include "common/version.h"
 #include "daemon/datapath/report.h"
+#include "daemon/netfilter.h"
 #include "daemon/server.h"
 
 static json_t *json_prefix(const struct ip_prefix *prefix)
@@ -68,6 +69,7 @@ static json_t *on_status(struct server *s)
                                   (json_int_t)stats.tx_packets, "tx_bytes",
                                   (json_int_t)stats.tx_bytes));
     json_object_set_new(reply, "drops", drops(s, &stats));
+    json_object_set_new(reply, "firewall", netfilter_status(s));
     return reply;
 }
 

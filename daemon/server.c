@@ -17,6 +17,7 @@
 #include "daemon/datapath/report.h"
 #include "daemon/device.h"
 #include "daemon/enrol.h"
+#include "daemon/netfilter.h"
 #include "daemon/networks.h"
 #include "daemon/reload.h"
 #include "enclave/spawner.h"
@@ -343,8 +344,10 @@ int server_start(struct server *s, struct config *config, int control_fd, gid_t 
     rc = net_conn_open(&s->net, err);
     if (rc == 0)
         rc = device_open(s, err);
-    if (rc == 0)
+    if (rc == 0) {
+        netfilter_open(s);
         networks_clean(s);
+    }
     if (rc == 0)
         rc = open_sockets(s, err);
     if (rc == 0)
@@ -359,6 +362,7 @@ void server_stop(struct server *s)
         sessions_goodbye(s);
     datapath_stop(&s->dp, true);
     device_close(s);
+    netfilter_close(s);
     link_free(s->link);
     if (s->dp.lanes)
         datapath_clear(&s->dp);

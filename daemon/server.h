@@ -17,6 +17,7 @@
 #include "enclave/spawner.h"
 
 struct net_conn;
+struct netfilter;
 
 struct server {
     struct config *config;   /* in force; replaced by reload() */
@@ -30,6 +31,7 @@ struct server {
     struct datapath dp;
     struct ctl_server *ctl;
     struct net_conn *net;
+    struct netfilter *netfilter; /* NULL before it is set, and when out of memory */
     uint32_t lanes;
     uint32_t ifindex;
     bool device_made;
