@@ -79,6 +79,7 @@ LEASE    := daemon/lease.c daemon/lease_table.c daemon/pool.c daemon/taken.c
 CONFIG   := daemon/config.c daemon/config_check.c daemon/config_networks.c
 CONFIG   += daemon/config_routing.c
 CONFIG   += daemon/config_qos.c
+QOS      := daemon/qos.c daemon/qos_lower.c daemon/qos_params.c
 
 SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_change.c \
               daemon/session_path.c daemon/login.c daemon/admission.c $(LEASE) daemon/ctl.c \
@@ -214,6 +215,7 @@ CONF := $(IP) common/cred.c $(COMMON_CONF)
 
 $(eval $(call test,test_admission,unit,daemon/admission.c common/bucket.c,libsodium))
 $(eval $(call test,test_ip,unit,common/ip.c))
+$(eval $(call test,test_qos,unit,$(CONF) $(CONFIG) $(QOS) $(NET_PURE),yaml-0.1 libsodium))
 $(eval $(call test,test_rate,unit,common/rate.c common/err.c))
 $(eval $(call test,test_tc,unit,netlink/tc.c common/ip.c))
 $(eval $(call test,test_tc_parse,unit,$(NETLINK) $(IP),libnl-3.0))

@@ -1,0 +1,115 @@
+/* What follows from a rate: bursts, quanta, queue lengths.  See qos.h. */
+#include "daemon/qos.h"
+
+#define SUPER_BYTES   65536 /* the largest packet with offloads */
+#define BURST_US      5000  /* timers are late by up to this on a busy or virtual machine */
+#define BURST_PACKETS 2
+#define QUANTUM_MAX                                                                                \
+    200000                  /* beyond, the kernel warns: others would wait too long for their turn \
+                             */
+#define INNER_QUANTUM 60000 /* any will do: it is not used */
+
+#define OFFLOAD_TOTAL_BITS UINT64_C(100000000)
+#define OFFLOAD_CEIL_BITS  UINT64_C(50000000)
+
+/* CoDel's own numbers, RFC 8289, and what to do below 4 Mbit: 4.3 there. */
+#define CODEL_TARGET_US   5000
+#define CODEL_INTERVAL_US 100000
+#define FQ_FLOWS          64 /* a flow costs 64 bytes; a user has few at once */
+#define FQ_QUEUE_MS       250
+#define FQ_PACKETS_MIN    64
+#define FQ_PACKETS_MAX    10240
+#define FQ_MEMORY_MIN     (256u << 10)
+#define FQ_MEMORY_MAX     (32u << 20)
+
+#define BFIFO_QUEUE_MS 60
+#define BFIFO_PACKETS  8
+#define BFIFO_MAX      (8u << 20)
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint32_t clamp(uint64_t value, uint64_t low, uint64_t high)
+{
+    return (uint32_t)(value < low ? low : value > high ? high : value);
+}
+
+/* How long @bytes take. */
+static uint64_t time_us(uint64_t bytes, uint64_t bytes_s)
+{
+    return bytes * 1000000 / (bytes_s ? bytes_s : 1);
+}
+
+static uint32_t burst_us(uint32_t mtu, uint64_t bytes_s)
+{
+    /* A minute is more than any burst, and fits the kernel's number. */
+    return clamp(time_us((uint64_t)BURST_PACKETS * mtu, bytes_s), BURST_US, 60000000);
+}
+
+void qos_class_params(const struct qos_tree *tree, enum qos_direction direction,
+                      struct net_class *cls)
+{
+    uint64_t packet = tree->whole[direction] ? SUPER_BYTES : tree->mtu;
+
+    cls->burst_us = burst_us(tree->mtu, cls->rate_bytes_s);
+    cls->cburst_us = burst_us(tree->mtu, cls->ceil_bytes_s);
+    if (cls->inner) {
+        cls->quantum = INNER_QUANTUM;
+        return;
+    }
+    /*
+     * What is left over is shared in turns of a quantum: in proportion to the rates, and as small
+     * as can be, so that a turn comes soon.
+     */
+    cls->quantum = clamp(packet * cls->rate_bytes_s / max_u64(tree->smallest[direction], 1), packet,
+                         max_u64(QUANTUM_MAX, packet));
+}
+
+static void fq_params(const struct qos_tree *tree, enum qos_direction direction, uint64_t rate,
+                      uint64_t ceil, struct net_fq_codel *fq)
+{
+    uint64_t packet = tree->whole[direction] ? SUPER_BYTES : tree->mtu;
+    uint64_t queue = ceil * FQ_QUEUE_MS / 1000;
+
+    fq->flows = FQ_FLOWS;
+    fq->quantum = tree->mtu;
+    /* A target below one packet's time would drop the only packet there is. */
+    fq->target_us = clamp(time_us((uint64_t)tree->mtu * 3 / 2, rate), CODEL_TARGET_US, 1000000);
+    fq->interval_us = CODEL_INTERVAL_US - CODEL_TARGET_US + fq->target_us;
+    fq->limit = clamp(2 * queue / tree->mtu, FQ_PACKETS_MIN, FQ_PACKETS_MAX);
+    /* Memory is counted with the kernel's overhead: about twice the bytes of a packet. */
+    fq->memory_limit = clamp(2 * queue, max_u64(FQ_MEMORY_MIN, 8 * packet), FQ_MEMORY_MAX);
+    fq->ecn = true;
+}
+
+void qos_leaf_params(const struct qos_tree *tree, enum qos_direction direction, uint64_t rate,
+                     uint64_t ceil, struct net_qdisc *qdisc)
+{
+    uint64_t packet = tree->whole[direction] ? SUPER_BYTES : tree->mtu;
+
+    qdisc->kind = tree->leaf_kind;
+    if (qdisc->kind == NET_QDISC_FQ_CODEL)
+        fq_params(tree, direction, rate, ceil, &qdisc->fq);
+    else
+        qdisc->bfifo_limit_bytes =
+            clamp(ceil * BFIFO_QUEUE_MS / 1000,
+                  max_u64(BFIFO_PACKETS * (uint64_t)tree->mtu, 2 * packet), BFIFO_MAX);
+}
+
+bool qos_offload(const struct config *config, enum qos_direction direction)
+{
+    const struct config_qos *qos = &config->qos;
+    uint64_t total = direction == QOS_DOWNLOAD ? qos->download : qos->upload;
+
+    if (!qos_wanted(config))
+        return true;
+    for (size_t i = 0; i < qos->n_classes; i++) {
+        const struct config_class *cls = &qos->classes[i];
+
+        if ((direction == QOS_DOWNLOAD ? cls->download.ceil : cls->upload.ceil) < OFFLOAD_CEIL_BITS)
+            return false;
+    }
+    return total >= OFFLOAD_TOTAL_BITS;
+}

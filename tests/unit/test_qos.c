@@ -1,0 +1,589 @@
+/*
+ * Quality of service: who gets what, and the tree that comes of it.
+ *
+ * Random users, classes and sessions are laid out, and what a kernel would make of the objects is
+ * worked out by a small kernel of our own: a packet to each address is looked up in the filters.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "common/cleanup.h"
+#include "common/ip.h"
+#include "daemon/qos.h"
+#include "netlink/set.h"
+
+#define USERS_MAX    1200
+#define CLASSES      8
+#define SESSIONS_MAX 1200
+#define ROUNDS       60
+#define FLOOR        1000
+
+static const struct qos_support all = {.htb = true, .u32 = true, .ifb = true, .fq_codel = true};
+
+static uint32_t seed = 7;
+
+static uint32_t rnd(uint32_t n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 17;
+    seed ^= seed << 5;
+    return seed % n;
+}
+
+/* ---- worlds -------------------------------------------------------------------------------- */
+
+static struct world {
+    struct config config;
+    struct config_user users[USERS_MAX];
+    struct ip_prefix networks[USERS_MAX];
+    struct config_class classes[CLASSES];
+    struct qos_session sessions[SESSIONS_MAX];
+    size_t n_sessions;
+} w;
+
+static struct config_rates random_rates(uint64_t total)
+{
+    struct config_rates rates = {.rate = 8000 * (1 + rnd((uint32_t)(total / 8000 / 20)))};
+
+    rates.ceil = rates.rate * (1 + rnd(4));
+    return rates;
+}
+
+static void random_world(size_t n_users)
+{
+    struct config_qos *qos = &w.config.qos;
+
+    memset(&w, 0, sizeof(w));
+    strcpy(w.config.device, "tun0");
+    w.config.mtu = 1400;
+    w.config.max_clients = 65535;
+    w.config.users = w.users;
+    w.config.n_users = n_users;
+    qos->download = 8000 * (uint64_t)(1000 + rnd(100000));
+    qos->upload = 8000 * (uint64_t)(1000 + rnd(100000));
+    qos->classes = w.classes;
+    qos->n_classes = CLASSES;
+    for (uint32_t i = 0; i < CLASSES; i++) {
+        struct config_class *cls = &w.classes[i];
+
+        snprintf(cls->name, sizeof(cls->name), "class%u", i);
+        cls->download = random_rates(qos->download);
+        cls->upload = random_rates(qos->upload);
+        cls->priority = rnd(8);
+        cls->shared = i < 3;
+    }
+    for (uint32_t i = 0; i < n_users; i++) {
+        struct config_user *user = &w.users[i];
+
+        snprintf(user->name, sizeof(user->name), "user%05u", i);
+        user->enabled = true;
+        user->cls = rnd(10) ? &w.classes[rnd(CLASSES)] : NULL;
+        if (rnd(4) == 0) {
+            char text[64];
+
+            if (rnd(2))
+                snprintf(text, sizeof(text), "172.%u.%u.0/24", 16 + i / 256, i % 256);
+            else
+                snprintf(text, sizeof(text), "2001:db8:%x::/48", i);
+            assert_int_equal(ip_prefix_parse(text, &w.networks[i]), 0);
+            user->networks = &w.networks[i];
+            user->n_networks = 1;
+        }
+    }
+}
+
+/* Addresses are unique; two users' may end in the same two bytes. */
+static struct qos_session session_of(uint32_t i)
+{
+    struct qos_session session = {.number = i, .user = w.users[i].name};
+    char text[64];
+
+    snprintf(text, sizeof(text), "10.%u.%u.%u", 8 + i % 3, (i / 3) / 200, 10 + (i / 3) % 200);
+    assert_int_equal(ip_addr_parse(text, &session.ip4), 0);
+    if (i % 4) {
+        snprintf(text, sizeof(text), "fd08::%x:%x", i % 5, 0x10 + i / 5);
+        assert_int_equal(ip_addr_parse(text, &session.ip6), 0);
+    }
+    return session;
+}
+
+static void random_sessions(void)
+{
+    w.n_sessions = 0;
+    for (uint32_t i = 0; i < w.config.n_users; i++) {
+        if (rnd(3))
+            w.sessions[w.n_sessions++] = session_of(i);
+    }
+}
+
+/* ---- a kernel ------------------------------------------------------------------------------ */
+
+static const struct net_object *find(const struct net_set *set, const char *dev, enum net_kind kind,
+                                     uint32_t handle)
+{
+    for (size_t i = 0; i < net_set_count(set); i++) {
+        const struct net_object *o = net_set_at(set, i);
+
+        if (o->kind == kind && strcmp(o->dev, dev) == 0 &&
+            (kind == NET_KIND_CLASS ? o->cls.handle : o->qdisc.handle) == handle)
+            return o;
+    }
+    return NULL;
+}
+
+static bool matches(const struct net_filter *f, const struct ip_addr *addr,
+                    enum net_filter_side side)
+{
+    if (f->side == NET_FILTER_VERSION)
+        return f->prefix.addr.family == addr->family;
+    assert_int_equal(f->side, side);
+    return ip_prefix_contains(&f->prefix, addr);
+}
+
+/* How many filters say something about @addr from this table's bucket on; the first one's class. */
+static size_t classify(const struct net_set *set, const char *dev, uint32_t qdisc,
+                       enum net_filter_side side, uint32_t table, uint32_t bucket,
+                       const struct ip_addr *addr, uint32_t *classid)
+{
+    size_t hits = 0;
+
+    for (size_t i = 0; i < net_set_count(set); i++) {
+        const struct net_object *o = net_set_at(set, i);
+        const struct net_filter *f = &o->filter;
+
+        if (o->kind != NET_KIND_FILTER || strcmp(o->dev, dev) != 0 || f->parent != qdisc ||
+            f->kind == NET_FILTER_TABLE || NET_U32_TABLE(f->handle) != table ||
+            NET_U32_BUCKET(f->handle) != bucket || !matches(f, addr, side))
+            continue;
+        if (f->kind == NET_FILTER_LINK) {
+            uint32_t buckets = 0;
+
+            assert_int_equal(f->hash_side, side);
+            for (size_t k = 0; k < net_set_count(set); k++) {
+                const struct net_object *t = net_set_at(set, k);
+
+                if (t->kind == NET_KIND_FILTER && t->filter.kind == NET_FILTER_TABLE &&
+                    t->filter.parent == qdisc && strcmp(t->dev, dev) == 0 &&
+                    NET_U32_TABLE(t->filter.handle) == f->table)
+                    buckets = t->filter.buckets;
+            }
+            assert_true(buckets > 0);
+            hits += classify(set, dev, qdisc, side, f->table,
+                             addr->bytes[f->hash_byte] & (buckets - 1), addr, classid);
+        } else {
+            assert_int_equal(f->kind, NET_FILTER_CLASS);
+            if (hits++ == 0)
+                *classid = f->classid;
+        }
+    }
+    return hits;
+}
+
+/* The leaf a packet ends in, by every filter on its way; each level must have exactly one. */
+static uint32_t leaf_for(const struct net_set *set, const struct qos_tree *tree, int d,
+                         const struct ip_addr *addr, size_t expect)
+{
+    enum net_filter_side side = d == QOS_DOWNLOAD ? NET_FILTER_DST : NET_FILTER_SRC;
+    const char *dev = tree->device[d];
+    uint32_t qdisc = NET_TC_HANDLE(1, 0), classid = NET_TC_HANDLE(1, 2);
+
+    assert_int_equal(classify(set, dev, qdisc, side, 0, 0, addr, &classid), expect);
+    for (size_t i = 0; i < net_set_count(set); i++) {
+        const struct net_object *o = net_set_at(set, i);
+
+        if (o->kind == NET_KIND_QDISC && strcmp(o->dev, dev) == 0 && o->qdisc.parent == classid &&
+            o->qdisc.kind == NET_QDISC_HTB) {
+            qdisc = o->qdisc.handle;
+            assert_int_equal(classify(set, dev, qdisc, side, 0, 0, addr, &classid), expect);
+            break;
+        }
+    }
+    return classid;
+}
+
+static void check_parents(const struct net_set *set)
+{
+    for (size_t i = 0; i < net_set_count(set); i++) {
+        const struct net_object *o = net_set_at(set, i);
+
+        if (o->kind == NET_KIND_QDISC) {
+            uint32_t parent = o->qdisc.parent;
+
+            assert_true(parent == NET_TC_ROOT || parent == NET_TC_INGRESS ||
+                        find(set, o->dev, NET_KIND_CLASS, parent));
+            /* One handle, one qdisc: find() gives the first. */
+            assert_ptr_equal(find(set, o->dev, NET_KIND_QDISC, o->qdisc.handle), o);
+            if (o->qdisc.kind == NET_QDISC_HTB)
+                assert_non_null(
+                    find(set, o->dev, NET_KIND_CLASS, o->qdisc.handle | o->qdisc.htb_default));
+        } else if (o->kind == NET_KIND_CLASS) {
+            uint32_t parent = o->cls.parent;
+
+            assert_int_equal(NET_TC_MAJOR(parent), NET_TC_MAJOR(o->cls.handle));
+            assert_non_null(NET_TC_MINOR(parent) ? find(set, o->dev, NET_KIND_CLASS, parent)
+                                                 : find(set, o->dev, NET_KIND_QDISC, parent));
+            assert_true(o->cls.rate_bytes_s > 0 && o->cls.quantum > 0);
+            assert_true(o->cls.ceil_bytes_s >= o->cls.rate_bytes_s);
+        } else if (o->kind == NET_KIND_FILTER && o->filter.kind == NET_FILTER_CLASS) {
+            assert_non_null(find(set, o->dev, NET_KIND_CLASS, o->filter.classid));
+            /* HTB looks a filter's class up among its own only. */
+            assert_int_equal(NET_TC_MAJOR(o->filter.classid), NET_TC_MAJOR(o->filter.parent));
+        }
+    }
+}
+
+/* The rates of a class's children are within its own. */
+static void check_sums(const struct net_set *set)
+{
+    for (size_t i = 0; i < net_set_count(set); i++) {
+        const struct net_object *parent = net_set_at(set, i);
+        uint64_t sum = 0, n = 0;
+
+        if (parent->kind != NET_KIND_CLASS)
+            continue;
+        for (size_t k = 0; k < net_set_count(set); k++) {
+            const struct net_object *child = net_set_at(set, k);
+
+            if (child->kind == NET_KIND_CLASS && strcmp(child->dev, parent->dev) == 0 &&
+                child->cls.parent == parent->cls.handle) {
+                assert_true(child->cls.ceil_bytes_s <= parent->cls.ceil_bytes_s);
+                sum += child->cls.rate_bytes_s;
+                n++;
+            }
+        }
+        assert_true(sum <= parent->cls.rate_bytes_s + n * FLOOR);
+    }
+}
+
+static struct net_set *lay_out(struct qos_tree **tree)
+{
+    struct net_set *set = net_set_new();
+    struct err err;
+
+    assert_non_null(set);
+    assert_int_equal(qos_tree_build(&w.config, &all, w.sessions, w.n_sessions, tree), 0);
+    assert_int_equal(qos_tree_lower(*tree, "vpn-server", set), 0);
+    if (net_set_sort(set, &err) != 0)
+        fail_msg("%s", err.msg);
+    return set;
+}
+
+/* ---- tests --------------------------------------------------------------------------------- */
+
+static const struct qos_leaf *expected(const struct qos_tree *tree, const struct config_user *user)
+{
+    const char *name = !user->cls ? "(others)" : user->cls->shared ? user->cls->name : user->name;
+
+    for (size_t i = 0; i < tree->n_leaves; i++) {
+        if (strcmp(tree->leaves[i].name, name) == 0)
+            return &tree->leaves[i];
+    }
+    fail_msg("no leaf for %s", user->name);
+    return NULL;
+}
+
+static void check_addresses(const struct net_set *set, const struct qos_tree *tree, size_t step)
+{
+    struct ip_addr stranger;
+
+    for (size_t i = 0; i < w.n_sessions; i += 1 + rnd((uint32_t)step)) {
+        const struct qos_session *s = &w.sessions[i];
+        const struct config_user *user = &w.users[s->number];
+        uint32_t handle = expected(tree, user)->handle;
+        size_t hits = user->cls ? 1 : 0;
+
+        for (int d = 0; d < QOS_DIRECTIONS; d++) {
+            assert_int_equal(leaf_for(set, tree, d, &s->ip4, hits), handle);
+            if (s->ip6.family)
+                assert_int_equal(leaf_for(set, tree, d, &s->ip6, hits), handle);
+            if (user->n_networks) {
+                struct ip_addr inside = ip_addr_add(user->networks[0].addr, 77);
+
+                assert_int_equal(leaf_for(set, tree, d, &inside, hits), handle);
+            }
+        }
+    }
+    assert_int_equal(ip_addr_parse("10.99.0.10", &stranger), 0);
+    assert_int_equal(leaf_for(set, tree, 0, &stranger, 0), NET_TC_HANDLE(1, 2));
+    assert_int_equal(ip_addr_parse("fd99::10", &stranger), 0);
+    assert_int_equal(leaf_for(set, tree, 1, &stranger, 0), NET_TC_HANDLE(1, 2));
+}
+
+static void one_world(size_t n_users, size_t step)
+{
+    _cleanup_(qos_tree_freep) struct qos_tree *tree = NULL;
+    _cleanup_(net_set_freep) struct net_set *set = NULL;
+
+    random_world(n_users);
+    random_sessions();
+    set = lay_out(&tree);
+    assert_int_equal(tree->nested, n_users + CLASSES > QOS_FLAT_MAX);
+    check_parents(set);
+    check_sums(set);
+    check_addresses(set, tree, step);
+}
+
+static void test_flat(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ROUNDS; i++)
+        one_world(1 + rnd(30), 1);
+    one_world(200, 20);
+}
+
+static void test_nested(void **state)
+{
+    (void)state;
+    one_world(600, 200);
+    one_world(USERS_MAX, 400);
+}
+
+/* Everything of somebody who stays is as it was, or is changed in place, as others come and go. */
+static void check_stays(const struct net_set *before, const struct net_set *after)
+{
+    for (size_t i = 0; i < net_set_count(before); i++) {
+        const struct net_object *o = net_set_at(before, i);
+        const struct net_object *now = net_set_find(after, o);
+
+        if (!now)
+            continue;
+        if (o->kind == NET_KIND_CLASS)
+            assert_int_not_equal(net_class_diff(&now->cls, &o->cls), NET_TC_RECREATE);
+        else if (o->kind == NET_KIND_QDISC)
+            assert_int_equal(net_qdisc_diff(&now->qdisc, &o->qdisc), NET_TC_SAME);
+    }
+}
+
+static void test_come_and_go(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ROUNDS; i++) {
+        _cleanup_(qos_tree_freep) struct qos_tree *t1 = NULL;
+        _cleanup_(qos_tree_freep) struct qos_tree *t2 = NULL;
+        _cleanup_(net_set_freep) struct net_set *before = NULL;
+        _cleanup_(net_set_freep) struct net_set *after = NULL;
+
+        random_world(10 + rnd(60));
+        random_sessions();
+        before = lay_out(&t1);
+        random_sessions();
+        after = lay_out(&t2);
+        check_stays(before, after);
+        for (size_t k = 0; k < t1->n_leaves; k++) {
+            for (size_t m = 0; m < t2->n_leaves; m++) {
+                if (strcmp(t1->leaves[k].name, t2->leaves[m].name) == 0) {
+                    assert_int_equal(t1->leaves[k].handle, t2->leaves[m].handle);
+                    assert_int_equal(t1->leaves[k].qdisc, t2->leaves[m].qdisc);
+                }
+            }
+        }
+    }
+}
+
+/* Another class: the same handles, other rates; nothing else moves. */
+static void test_change_class(void **state)
+{
+    _cleanup_(qos_tree_freep) struct qos_tree *t1 = NULL;
+    _cleanup_(qos_tree_freep) struct qos_tree *t2 = NULL;
+    _cleanup_(net_set_freep) struct net_set *before = NULL;
+    _cleanup_(net_set_freep) struct net_set *after = NULL;
+    size_t changed = 0;
+
+    (void)state;
+    random_world(20);
+    for (size_t i = 0; i < 20; i++)
+        w.users[i].cls = &w.classes[3];
+    w.config.qos.download = w.config.qos.upload = 100000000000;
+    for (uint32_t i = 0; i < 20; i++)
+        w.sessions[w.n_sessions++] = session_of(i);
+    before = lay_out(&t1);
+    w.users[5].cls = &w.classes[4];
+    after = lay_out(&t2);
+    assert_int_equal(net_set_count(before), net_set_count(after));
+    for (size_t i = 0; i < net_set_count(before); i++) {
+        const struct net_object *o = net_set_at(before, i);
+        const struct net_object *now = net_set_find(after, o);
+
+        assert_non_null(now);
+        if (o->kind == NET_KIND_CLASS && net_class_diff(&now->cls, &o->cls) != NET_TC_SAME) {
+            assert_int_equal(NET_TC_MINOR(o->cls.handle), 0x10 + 5);
+            assert_int_equal(net_class_diff(&now->cls, &o->cls), NET_TC_CHANGE);
+            changed++;
+        }
+        if (o->kind == NET_KIND_FILTER)
+            assert_int_equal(net_filter_diff(&now->filter, &o->filter), NET_TC_SAME);
+    }
+    assert_int_equal(changed, 2);
+}
+
+/* Two devices of one user are one leaf. */
+static void test_devices(void **state)
+{
+    _cleanup_(qos_tree_freep) struct qos_tree *tree = NULL;
+    _cleanup_(net_set_freep) struct net_set *set = NULL;
+
+    (void)state;
+    random_world(3);
+    w.users[1].cls = &w.classes[5];
+    w.users[1].n_networks = 0;
+    w.sessions[0] = session_of(1);
+    w.sessions[1] = session_of(2);
+    w.sessions[1].number = 1;
+    w.sessions[1].user = w.users[1].name;
+    w.n_sessions = 2;
+    set = lay_out(&tree);
+    assert_int_equal(tree->n_leaves, 2);
+    assert_int_equal(leaf_for(set, tree, 0, &w.sessions[0].ip4, 1), tree->leaves[1].handle);
+    assert_int_equal(leaf_for(set, tree, 0, &w.sessions[1].ip4, 1), tree->leaves[1].handle);
+}
+
+static void set_class(size_t i, uint64_t rate, uint64_t ceil, bool shared, bool guaranteed)
+{
+    w.classes[i].download = w.classes[i].upload = (struct config_rates){rate, ceil};
+    w.classes[i].shared = shared;
+    w.classes[i].guaranteed = guaranteed;
+}
+
+/* The figures of qos.h: what is fixed stays, the rest is scaled by one factor, ceilings stay. */
+static void test_scaling(void **state)
+{
+    _cleanup_(qos_tree_freep) struct qos_tree *tree = NULL;
+    _cleanup_(net_set_freep) struct net_set *set = NULL;
+
+    (void)state;
+    random_world(5);
+    w.config.qos.download = w.config.qos.upload = 10000000;
+    set_class(3, 3000000, 6000000, false, true);
+    set_class(4, 4000000, 8000000, false, false);
+    set_class(5, 8000000, 9000000, false, false);
+    w.users[0].cls = &w.classes[3];
+    w.users[1].cls = &w.classes[4];
+    w.users[2].cls = &w.classes[5];
+    for (uint32_t i = 0; i < 3; i++)
+        w.sessions[w.n_sessions++] = session_of(i);
+    set = lay_out(&tree);
+    assert_true(tree->scaled[0]);
+    assert_true(tree->promised[0] == 15000000 / 8);
+    assert_true(tree->leaves[0].rate[0] == 100000 / 8); /* the default leaf: one per cent */
+    assert_true(tree->leaves[1].rate[0] == 3000000 / 8);
+    /* 6.9 Mbit are left for 4 and 8. */
+    assert_true(tree->leaves[2].rate[0] == 2300000 / 8 && tree->leaves[2].ceil[0] == 1000000);
+    assert_true(tree->leaves[3].rate[0] == 4600000 / 8);
+    w.n_sessions = 2;
+    qos_tree_free(TAKE(tree));
+    assert_int_equal(qos_tree_build(&w.config, &all, w.sessions, w.n_sessions, &tree), 0);
+    assert_false(tree->scaled[0]);
+    assert_true(tree->leaves[2].rate[0] == 4000000 / 8);
+}
+
+static size_t count(const struct net_set *set, const char *dev, enum net_kind kind)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < net_set_count(set); i++) {
+        const struct net_object *o = net_set_at(set, i);
+
+        n += o->kind == kind && (!dev || strcmp(o->dev, dev) == 0);
+    }
+    return n;
+}
+
+/* A kernel that cannot: said in words, nothing half. */
+static void test_support(void **state)
+{
+    char said[QOS_COMPLAINTS_MAX][QOS_COMPLAINT_SIZE];
+    struct qos_support support = all;
+    struct err err;
+    struct net_set *set;
+
+    (void)state;
+    random_world(4);
+    random_sessions();
+    assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 0);
+    support.fq_codel = false;
+    assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 1);
+    assert_non_null(strstr(said[0], "sch_fq_codel"));
+    w.config.qos.leaf = CONFIG_LEAF_BFIFO; /* as asked for: nothing to complain about */
+    assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 0);
+    support.ifb = false;
+    assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 1);
+    assert_non_null(strstr(said[0], "qos.upload is not in force"));
+    set = net_set_new();
+    assert_int_equal(qos_lower(&w.config, &support, w.sessions, w.n_sessions, "a", set, &err), 0);
+    assert_true(count(set, "tun0", NET_KIND_CLASS) > 0);
+    assert_int_equal(count(set, "ifb-tun0", NET_KIND_CLASS), 0);
+    assert_int_equal(count(set, NULL, NET_KIND_LINK), 0);
+    net_set_free(set);
+    support.u32 = false;
+    assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 1);
+    assert_non_null(strstr(said[0], "cls_u32"));
+    set = net_set_new();
+    assert_int_equal(qos_lower(&w.config, &support, w.sessions, w.n_sessions, "a", set, &err), 0);
+    assert_int_equal(net_set_count(set), 0);
+    net_set_free(set);
+}
+
+/* Queue lengths and the like at both ends of the scale. */
+static void test_params(void **state)
+{
+    struct qos_tree tree = {.mtu = 1400, .leaf_kind = NET_QDISC_FQ_CODEL, .smallest = {125000}};
+    struct net_qdisc qdisc = {0};
+    struct net_class cls = {.rate_bytes_s = 125000, .ceil_bytes_s = 250000};
+
+    (void)state;
+    qos_leaf_params(&tree, QOS_DOWNLOAD, 12500000, 12500000, &qdisc);
+    assert_int_equal(qdisc.fq.target_us, 5000);
+    assert_int_equal(qdisc.fq.interval_us, 100000);
+    /* 640 kbit: a packet takes 17.5 ms, and the target is more. */
+    qos_leaf_params(&tree, QOS_DOWNLOAD, 80000, 80000, &qdisc);
+    assert_int_equal(qdisc.fq.target_us, 26250);
+    assert_true(qdisc.fq.limit >= 64 && qdisc.fq.memory_limit >= 65536);
+    tree.leaf_kind = NET_QDISC_BFIFO;
+    qos_leaf_params(&tree, QOS_DOWNLOAD, 625000, 1250000, &qdisc);
+    assert_int_equal(qdisc.bfifo_limit_bytes, 75000); /* 60 ms at 10 Mbit */
+    qos_class_params(&tree, QOS_DOWNLOAD, &cls);
+    assert_int_equal(cls.quantum, 1400);
+    assert_int_equal(cls.burst_us, 22400); /* two packets */
+    cls.rate_bytes_s = 375000;
+    qos_class_params(&tree, QOS_DOWNLOAD, &cls);
+    assert_int_equal(cls.quantum, 4200);
+    cls.rate_bytes_s = 125000000;
+    qos_class_params(&tree, QOS_DOWNLOAD, &cls);
+    assert_int_equal(cls.quantum, 200000);
+    assert_int_equal(cls.burst_us, 5000);
+}
+
+static void test_offload(void **state)
+{
+    (void)state;
+    random_world(1);
+    w.config.qos.n_classes = 1;
+    w.config.qos.download = 1000000000;
+    w.config.qos.upload = 50000000;
+    set_class(0, 10000000, 100000000, false, false);
+    assert_true(qos_offload(&w.config, QOS_DOWNLOAD));
+    assert_false(qos_offload(&w.config, QOS_UPLOAD));
+    set_class(0, 5000000, 10000000, false, false);
+    assert_false(qos_offload(&w.config, QOS_DOWNLOAD));
+    w.config.qos.download = w.config.qos.upload = 0;
+    assert_true(qos_offload(&w.config, QOS_DOWNLOAD));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_flat),        cmocka_unit_test(test_nested),
+        cmocka_unit_test(test_come_and_go), cmocka_unit_test(test_change_class),
+        cmocka_unit_test(test_devices),     cmocka_unit_test(test_scaling),
+        cmocka_unit_test(test_support),     cmocka_unit_test(test_params),
+        cmocka_unit_test(test_offload),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
