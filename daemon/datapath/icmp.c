@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/wire.h"
+#include "daemon/datapath/checksum.h"
 
 #define IP4_HEADER     20
 #define IP6_HEADER     40
@@ -20,21 +21,6 @@ enum {
     PROTO_ICMP6 = 58,
     PROTO_DESTINATION = 60,
 };
-
-/* RFC 1071, unfinished: the sum of 16-bit words, an odd last byte padded with zero. */
-static uint32_t sum(uint32_t from, const uint8_t *p, size_t len)
-{
-    for (; len > 1; p += 2, len -= 2)
-        from += be16_get(p);
-    return len ? from + (uint32_t)(*p << 8) : from;
-}
-
-static uint16_t checksum(uint32_t sum)
-{
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)~sum;
-}
 
 bool icmp_limit_allows(struct icmp_limit *limit, const struct ip_addr *source, uint64_t now_ms)
 {
@@ -86,13 +72,13 @@ static size_t too_big4(const uint8_t *packet, const struct inner *in, uint16_t m
     out[9] = PROTO_ICMP;
     memcpy(out + 12, in->dst.bytes, 4);
     memcpy(out + 16, in->src.bytes, 4);
-    be16_put(out + 10, checksum(sum(0, out, IP4_HEADER)));
+    checksum_put(out + 10, checksum_finish(checksum_add(0, out, IP4_HEADER)));
 
     icmp[0] = 3; /* destination unreachable */
     icmp[1] = 4; /* fragmentation needed */
     be16_put(icmp + 6, mtu);
     memcpy(icmp + ICMP_HEADER, packet, quoted);
-    be16_put(icmp + 2, checksum(sum(0, icmp, ICMP_HEADER + quoted)));
+    checksum_put(icmp + 2, checksum_finish(checksum_add(0, icmp, ICMP_HEADER + quoted)));
     return len;
 }
 
@@ -131,7 +117,7 @@ static size_t too_big6(const uint8_t *packet, const struct inner *in, uint16_t m
     const size_t room = ICMP_ANSWER_MAX - IP6_HEADER - ICMP_HEADER;
     const size_t quoted = in->total < room ? in->total : room;
     uint8_t *icmp = out + IP6_HEADER;
-    uint32_t pseudo;
+    uint64_t pseudo;
 
     if (!may_answer6(packet, in))
         return 0;
@@ -146,8 +132,9 @@ static size_t too_big6(const uint8_t *packet, const struct inner *in, uint16_t m
     icmp[0] = 2; /* packet too big */
     be32_put(icmp + 4, mtu);
     memcpy(icmp + ICMP_HEADER, packet, quoted);
-    pseudo = sum((uint32_t)(ICMP_HEADER + quoted) + PROTO_ICMP6, out + 8, 32);
-    be16_put(icmp + 2, checksum(sum(pseudo, icmp, ICMP_HEADER + quoted)));
+    pseudo = checksum_add16(checksum_add(0, out + 8, 32), (uint16_t)(ICMP_HEADER + quoted));
+    pseudo = checksum_add16(pseudo, PROTO_ICMP6);
+    checksum_put(icmp + 2, checksum_finish(checksum_add(pseudo, icmp, ICMP_HEADER + quoted)));
     return IP6_HEADER + ICMP_HEADER + quoted;
 }
 

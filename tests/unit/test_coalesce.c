@@ -1,0 +1,494 @@
+/* Merging: what goes in comes out again, in its flow's order, whatever the mix. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "daemon/datapath/coalesce.h"
+#include "tests/unit/packets.h"
+
+#define BOTH (COALESCE_TCP | COALESCE_UDP)
+#define ROOM 2048
+
+static struct coalesce merge;
+static uint8_t cells[COALESCE_PACKETS][ROOM];
+
+/* What came out, cut again. */
+static struct {
+    uint8_t bytes[ROOM];
+    size_t len;
+} out[COALESCE_PACKETS];
+static unsigned int n_out, n_frames;
+
+static uint8_t *cell(unsigned int i)
+{
+    return cells[i] + 64;
+}
+
+static void add(unsigned int i, size_t len)
+{
+    coalesce_add(&merge, cell(i), len, 0, BOTH);
+}
+
+/* All groups through a splitter that test_gso.c has checked. */
+static void take_out(void)
+{
+    static uint8_t frame[GSO_HEADER_LEN + 65535];
+    struct iovec iov[COALESCE_PACKETS];
+    unsigned int g, i;
+
+    n_out = 0;
+    n_frames = merge.n_groups;
+    for (g = 0; g < merge.n_groups; g++) {
+        unsigned int n = coalesce_frame(&merge, g, iov);
+        struct gso_split split;
+        size_t len = 0;
+
+        for (i = 0; i < n; i++) {
+            assert_true(len + iov[i].iov_len <= sizeof(frame));
+            memcpy(frame + len, iov[i].iov_base, iov[i].iov_len);
+            len += iov[i].iov_len;
+        }
+        assert_int_equal(len - GSO_HEADER_LEN, total_of(frame + GSO_HEADER_LEN));
+        assert_int_equal(gso_split_begin(&split, frame, len), 0);
+        while (gso_split_more(&split)) {
+            assert_true(n_out < COALESCE_PACKETS);
+            out[n_out].len = gso_split_size(&split);
+            assert_true(out[n_out].len <= ROOM);
+            gso_split_next(&split, out[n_out++].bytes);
+        }
+    }
+}
+
+static struct shape segment(size_t data)
+{
+    return (struct shape){.family = 4,
+                          .protocol = IPPROTO_TCP,
+                          .ttl = 64,
+                          .id = 7,
+                          .port = 40000,
+                          .seq = 1000,
+                          .ack = 99,
+                          .flags = ACK,
+                          .window = 501,
+                          .options = 12,
+                          .stamp = 5,
+                          .data = data};
+}
+
+static void follow(struct shape *s)
+{
+    s->seq += (uint32_t)s->data;
+    s->id++;
+}
+
+/* ---- a stream ------------------------------------------------------------------------------- */
+
+static void check_stream(int family, int protocol, uint8_t last_flags, size_t last_data)
+{
+    static uint8_t in[40][ROOM];
+    struct shape s = segment(1000);
+    size_t len[40];
+    unsigned int i;
+
+    s.family = family;
+    s.protocol = protocol;
+    coalesce_begin(&merge);
+    for (i = 0; i < 40; i++) {
+        if (i == 39) {
+            s.data = last_data;
+            s.flags |= last_flags;
+        }
+        len[i] = packet_make(&s, cell(i));
+        memcpy(in[i], cell(i), len[i]);
+        add(i, len[i]);
+        follow(&s);
+    }
+    take_out();
+    assert_int_equal(n_frames, 1);
+    assert_int_equal(n_out, 40);
+    for (i = 0; i < 40; i++) {
+        assert_int_equal(out[i].len, len[i]);
+        assert_memory_equal(out[i].bytes, in[i], len[i]);
+    }
+}
+
+static void test_stream(void **state)
+{
+    (void)state;
+    check_stream(4, IPPROTO_TCP, 0, 1000);
+    check_stream(4, IPPROTO_TCP, PSH, 1000);
+    check_stream(4, IPPROTO_TCP, PSH | FIN, 1);
+    check_stream(6, IPPROTO_TCP, PSH, 333);
+    check_stream(4, IPPROTO_UDP, 0, 1000);
+    check_stream(6, IPPROTO_UDP, 0, 7);
+}
+
+/* Nothing grows beyond what an IP header can say, nor UDP beyond the kernel's 64. */
+static void test_limits(void **state)
+{
+    struct shape s = segment(1400);
+    unsigned int i;
+
+    (void)state;
+    coalesce_begin(&merge);
+    for (i = 0; i < 100; i++, follow(&s))
+        add(i, packet_make(&s, cell(i)));
+    take_out();
+    assert_int_equal(n_out, 100);
+    assert_int_equal(n_frames, 3); /* 46 of 1400 bytes fit 64 KiB */
+
+    s = segment(64);
+    s.protocol = IPPROTO_UDP;
+    coalesce_begin(&merge);
+    for (i = 0; i < COALESCE_PACKETS; i++, follow(&s))
+        add(i, packet_make(&s, cell(i)));
+    take_out();
+    assert_int_equal(n_out, COALESCE_PACKETS);
+    assert_int_equal(n_frames, 2);
+}
+
+/* ---- what must not be merged ----------------------------------------------------------------- */
+
+/* How many frames two packets make, the second of which differs from what should follow. */
+static unsigned int two(struct shape first, struct shape second)
+{
+    coalesce_begin(&merge);
+    add(0, packet_make(&first, cell(0)));
+    add(1, packet_make(&second, cell(1)));
+    return merge.n_groups;
+}
+
+static void test_differences(void **state)
+{
+    const struct shape a = segment(500);
+    struct shape b, c;
+
+    (void)state;
+#define FRAMES(n, change)                                                                          \
+    do {                                                                                           \
+        b = a;                                                                                     \
+        follow(&b);                                                                                \
+        change;                                                                                    \
+        assert_int_equal(two(a, b), n);                                                            \
+    } while (0)
+    FRAMES(1, b.data = 500);
+    FRAMES(1, b.data = 499);
+    FRAMES(1, b.flags |= PSH);
+    FRAMES(1, b.flags |= FIN);
+    FRAMES(2, b.data = 501);
+    FRAMES(2, b.data = 0);
+    FRAMES(2, b.seq++);
+    FRAMES(2, b.seq--);
+    FRAMES(2, b.seq -= 500); /* sent once more */
+    FRAMES(2, b.ack++);
+    FRAMES(2, b.window++);
+    FRAMES(2, b.stamp++);
+    FRAMES(2, b.options = 8);
+    FRAMES(2, b.options = 16);
+    FRAMES(2, b.tos = 3); /* congestion experienced */
+    FRAMES(2, b.ttl--);
+    FRAMES(2, b.id++);
+    FRAMES(2, b.dont_fragment = true);
+    FRAMES(2, b.port++);
+    FRAMES(2, b.host++);
+    FRAMES(2, b.flags |= SYN);
+    FRAMES(2, b.flags |= 4);    /* RST */
+    FRAMES(2, b.flags |= 0x20); /* URG */
+    FRAMES(2, b.flags |= CWR);
+    FRAMES(2, b.flags |= ECE);
+    FRAMES(2, b.flags = 0);
+    FRAMES(2, b.protocol = IPPROTO_UDP);
+    FRAMES(2, b.protocol = IPPROTO_SCTP);
+    FRAMES(2, b.family = 6);
+#undef FRAMES
+    /* Whose identification means nothing may have any. */
+    c = a;
+    c.dont_fragment = true;
+    b = c;
+    follow(&b);
+    b.id = 4711;
+    assert_int_equal(two(c, b), 1);
+    /* A first one that ends its group. */
+    b = a;
+    follow(&b);
+    c = a;
+    c.flags |= PSH;
+    assert_int_equal(two(c, b), 2);
+    c = a;
+    c.flags |= CWR;
+    assert_int_equal(two(c, b), 2);
+    /* Flow labels. */
+    c = a;
+    c.family = 6;
+    b = c;
+    follow(&b);
+    assert_int_equal(two(c, b), 1);
+    b.tos = 1; /* stands in the label's bits here */
+    assert_int_equal(two(c, b), 2);
+    /* UDP: ports, length, and none of the sequence. */
+    c = a;
+    c.protocol = IPPROTO_UDP;
+    b = c;
+    b.id++;
+    assert_int_equal(two(c, b), 1);
+    b.port++;
+    assert_int_equal(two(c, b), 2);
+}
+
+static void test_damaged(void **state)
+{
+    const struct shape a = segment(500);
+    struct shape b = a;
+    size_t len;
+    unsigned int which, i;
+
+    (void)state;
+    follow(&b);
+    for (which = 0; which < 2; which++) {
+        coalesce_begin(&merge);
+        for (i = 0; i < 2; i++) {
+            len = packet_make(i ? &b : &a, cell(i));
+            cell(i)[100] ^= i == which;
+            add(i, len);
+        }
+        take_out();
+        assert_int_equal(n_frames, 2);
+        assert_false(sums_right(out[which].bytes, out[which].len));
+        assert_true(sums_right(out[!which].bytes, out[!which].len));
+    }
+    /* UDP without a checksum stays without one. */
+    b = a;
+    b.protocol = IPPROTO_UDP;
+    coalesce_begin(&merge);
+    for (i = 0; i < 2; i++, b.id++) {
+        len = packet_make(&b, cell(i));
+        be16_put(cell(i) + 26, 0);
+        add(i, len);
+    }
+    assert_int_equal(merge.n_groups, 2);
+}
+
+/* Devices, what may be merged at all, and fragments. */
+static void test_apart(void **state)
+{
+    const struct shape a = segment(500);
+    struct shape b = a;
+    size_t len = packet_make(&a, cell(0));
+
+    (void)state;
+    follow(&b);
+    packet_make(&b, cell(1));
+    coalesce_begin(&merge);
+    coalesce_add(&merge, cell(0), len, 1, BOTH);
+    coalesce_add(&merge, cell(1), len, 2, BOTH);
+    assert_int_equal(merge.n_groups, 2);
+    coalesce_begin(&merge);
+    coalesce_add(&merge, cell(0), len, 1, COALESCE_UDP);
+    coalesce_add(&merge, cell(1), len, 1, COALESCE_UDP);
+    assert_int_equal(merge.n_groups, 2);
+    coalesce_begin(&merge);
+    for (unsigned int i = 0; i < 2; i++) {
+        cell(i)[6] = 0x20;
+        put_ip_sum(cell(i));
+        add(i, len);
+    }
+    assert_int_equal(merge.n_groups, 2);
+    /* IPv4 options. */
+    coalesce_begin(&merge);
+    for (unsigned int i = 0; i < 2; i++) {
+        cell(i)[6] = 0;
+        cell(i)[0] = 0x46;
+        add(i, len);
+    }
+    assert_int_equal(merge.n_groups, 2);
+}
+
+/* A packet that cannot be merged is not overtaken by later ones between the same hosts. */
+static void test_not_overtaken(void **state)
+{
+    struct shape s = segment(500), icmp;
+    unsigned int i;
+    size_t len;
+
+    (void)state;
+    coalesce_begin(&merge);
+    for (i = 0; i < 3; i++) {
+        icmp = s;
+        icmp.protocol = IPPROTO_SCTP;
+        len = packet_make(i == 1 ? &icmp : &s, cell(i));
+        add(i, len);
+        if (i != 1)
+            follow(&s);
+    }
+    assert_int_equal(merge.n_groups, 3);
+    take_out();
+    assert_int_equal(protocol_of(out[0].bytes), IPPROTO_TCP);
+    assert_int_equal(protocol_of(out[1].bytes), IPPROTO_SCTP);
+    assert_int_equal(protocol_of(out[2].bytes), IPPROTO_TCP);
+}
+
+/* ---- any mix -------------------------------------------------------------------------------- */
+
+#define FLOWS 24
+
+/* A flow's packets carry their number in the batch, so that each can be told from all others. */
+struct expected {
+    uint8_t bytes[ROOM];
+    size_t len;
+    uint32_t flow;
+};
+static struct expected expected[COALESCE_PACKETS];
+
+static void flows_make(struct shape *flows)
+{
+    for (unsigned int f = 0; f < FLOWS; f++) {
+        flows[f] = segment(1 + random_below(900));
+        flows[f].family = random_below(2) ? 4 : 6;
+        flows[f].protocol = random_below(3) ? IPPROTO_TCP : IPPROTO_UDP;
+        flows[f].host = (uint8_t)random_below(4);
+        flows[f].port = (uint16_t)(1000 + f);
+        flows[f].dont_fragment = random_below(2);
+        flows[f].seq = random_next();
+        flows[f].options = (uint8_t)(4 * random_below(4));
+    }
+}
+
+/* The next packet of a flow, sometimes with something odd about it. */
+static size_t next_packet(struct shape *flow, uint8_t *p)
+{
+    struct shape s = *flow;
+    size_t len;
+
+    switch (random_below(40)) {
+    case 0:
+        s.seq += 100;
+        break;
+    case 1:
+        s.flags |= PSH;
+        break;
+    case 2:
+        s.flags |= FIN;
+        break;
+    case 3:
+        s.flags |= CWR;
+        break;
+    case 4:
+        s.data = random_below((uint32_t)flow->data + 1);
+        break;
+    case 5:
+        s.data = flow->data + 1;
+        break;
+    case 6:
+        s.ttl = 63;
+        break;
+    case 7:
+        s.tos = 3;
+        break;
+    case 8:
+        flow->ack++;
+        break;
+    case 9:
+        flow->stamp++;
+        break;
+    case 10:
+        s.protocol = IPPROTO_SCTP;
+        break;
+    case 11:
+        flow->id = (uint16_t)random_next();
+        break;
+    default:
+        break;
+    }
+    len = packet_make(&s, p);
+    if (random_below(60) == 0)
+        p[len - 1] ^= 0x10;
+    flow->seq += (uint32_t)s.data;
+    flow->id++;
+    return len;
+}
+
+/* Identification of a packet that must not be fragmented means nothing (RFC 6864). */
+static void level(uint8_t *p)
+{
+    if (p[0] >> 4 == 4 && p[6] & 0x40) {
+        be16_put(p + 4, 0);
+        put_ip_sum(p);
+    }
+}
+
+static bool same_packet(const struct expected *e, unsigned int i)
+{
+    static uint8_t a[ROOM], b[ROOM];
+
+    if (e->len != out[i].len)
+        return false;
+    memcpy(a, e->bytes, e->len);
+    memcpy(b, out[i].bytes, e->len);
+    level(a);
+    level(b);
+    return memcmp(a, b, e->len) == 0;
+}
+
+static void test_mix(void **state)
+{
+    unsigned long packets = 0, frames = 0;
+    int round;
+
+    (void)state;
+    for (round = 0; round < 3000; round++) {
+        const unsigned int n = 1 + random_below(COALESCE_PACKETS);
+        const unsigned int used = 1 + random_below(FLOWS);
+        struct shape flows[FLOWS];
+        bool taken[COALESCE_PACKETS] = {false};
+        unsigned int i, f, current = 0;
+
+        flows_make(flows);
+        coalesce_begin(&merge);
+        for (i = 0; i < n; i++) {
+            if (random_below(8) == 0)
+                current = random_below(used);
+            expected[i].flow = current;
+            expected[i].len = next_packet(&flows[current], cell(i));
+            memcpy(expected[i].bytes, cell(i), expected[i].len);
+            add(i, expected[i].len);
+        }
+        take_out();
+        assert_int_equal(n_out, n);
+        /* Each flow by itself: its packets are found in their order, and nothing else is left. */
+        for (f = 0; f < used; f++) {
+            unsigned int at = 0;
+
+            for (i = 0; i < n; i++) {
+                if (expected[i].flow != f)
+                    continue;
+                while (at < n && (taken[at] || !same_packet(&expected[i], at)))
+                    at++;
+                if (at == n)
+                    fail_msg("round %d: packet %u of flow %u is missing or was overtaken", round, i,
+                             f);
+                taken[at++] = true;
+            }
+        }
+        packets += n;
+        frames += n_frames;
+    }
+    /* All of this is about merging: a third of the frames at most would be left without oddities.
+     */
+    assert_true(frames * 2 < packets);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stream),      cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_differences), cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_apart),       cmocka_unit_test(test_not_overtaken),
+        cmocka_unit_test(test_mix),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
