@@ -75,7 +75,9 @@ DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/la
             daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/trie.c \
             daemon/datapath/peers.c daemon/datapath/udp.c daemon/datapath/report.c \
             daemon/datapath/icmp.c daemon/datapath/pmtu.c daemon/datapath/probe.c
-DATAPATH += daemon/datapath/checksum.c
+DATAPATH += daemon/datapath/checksum.c daemon/datapath/gso.c daemon/datapath/coalesce.c \
+            daemon/datapath/lane_send.c daemon/datapath/lane_deliver.c daemon/datapath/offload.c \
+            daemon/datapath/offload_try.c
 LEASE    := daemon/lease.c daemon/lease_table.c daemon/pool.c daemon/taken.c
 CONFIG   := daemon/config.c daemon/config_check.c daemon/config_networks.c
 CONFIG   += daemon/config_routing.c
@@ -185,6 +187,7 @@ $(eval $(call test,test_rekey,unit,$(HS) $(ENCLAVE_CORE) enclave/aead.c enclave/
 $(eval $(call test,test_icmp,unit,daemon/datapath/icmp.c daemon/datapath/checksum.c common/inner.c common/ip.c))
 $(eval $(call test,test_gso,unit,daemon/datapath/gso.c daemon/datapath/checksum.c))
 $(eval $(call test,test_coalesce,unit,daemon/datapath/coalesce.c daemon/datapath/gso.c daemon/datapath/checksum.c))
+$(eval $(call test,test_offload,unit,daemon/datapath/offload.c common/err.c))
 $(eval $(call test,test_pmtu,unit,daemon/datapath/pmtu.c))
 $(eval $(call test,test_peers,unit,daemon/datapath/peers.c common/ip.c))
 $(eval $(call test,test_timers,unit,client/timers.c))

@@ -125,13 +125,19 @@ static int open_sockets(struct client *c, struct err *err)
     };
     struct err why[TUNNEL_SOCKETS];
     bool any = false;
+    int rc;
 
     for (uint32_t i = 0; i < TUNNEL_SOCKETS; i++) {
         const struct ip_endpoint local = {.addr.family = families[i]};
 
         for (uint32_t lane = 0; lane < c->lanes; lane++) {
             c->dp.sockets[lane][i] = udp_open(&local, false, ROUTING_MARK, &why[i]);
-            any = any || c->dp.sockets[lane][i] >= 0;
+            if (c->dp.sockets[lane][i] < 0)
+                continue;
+            any = true;
+            rc = datapath_socket_offload(&c->dp, c->dp.sockets[lane][i], err);
+            if (rc < 0)
+                return rc;
         }
         if (c->dp.sockets[0][i] < 0)
             log_debug("no IPv%u here: %s", families[i], why[i].msg);
@@ -190,12 +196,13 @@ static int open_loop(struct client *c, int control_fd, gid_t control_gid, struct
 
 static int open_parts(struct client *c, struct err *err)
 {
-    int rc = helper_new(&c->helper);
+    int rc = datapath_init(&c->dp, DP_CLIENT, c->lanes, 1, 1, err);
 
+    if (rc < 0)
+        return rc;
+    rc = helper_new(&c->helper);
     if (rc == 0)
         rc = loop_add(&c->loop, helper_fd(c->helper), SOURCE_HELPER);
-    if (rc == 0)
-        rc = datapath_init(&c->dp, DP_CLIENT, c->lanes, 1, 1);
     if (rc == 0)
         rc = loop_add(&c->loop, datapath_event_fd(&c->dp), SOURCE_DATAPATH);
     if (rc == 0)

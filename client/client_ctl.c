@@ -95,6 +95,7 @@ static json_t *report_status(struct client *c)
     json_object_set_new(reply, "started", report_time((time_t)c->started_s));
     json_object_set_new(reply, "tunnels", tunnels);
     json_object_set_new(reply, "enclave", report_enclave(c->link));
+    json_object_set_new(reply, "offloads", report_offloads(&c->dp));
     json_object_set_new(reply, "drops", drops);
     return reply;
 }

@@ -67,13 +67,24 @@ static void enclave(struct render_table *table, const json_t *enclave_json)
     }
 }
 
+/* The names of those that are in use, or of those that are not. */
+static void offload_line(struct render_table *table, const char *title, json_t *object, bool on)
+{
+    char names[128] = "";
+    size_t len = 0;
+
+    for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it))
+        if (json_is_true(json_object_iter_value(it)) == on && len < sizeof(names))
+            len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len ? ", " : "",
+                                    json_object_iter_key(it));
+    if (len)
+        line(table, title, RENDER_STYLE_PLAIN, names);
+}
+
 static void offloads(struct render_table *table, json_t *object)
 {
-    for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
-        render_table_cell(table, RENDER_STYLE_DIM, "  offload");
-        render_table_cell(table, RENDER_STYLE_PLAIN, "%s %s", json_object_iter_key(it),
-                          json_is_true(json_object_iter_value(it)) ? "on" : "off");
-    }
+    offload_line(table, "offloads", object, true);
+    offload_line(table, "not in use", object, false);
 }
 
 static void traffic(struct render_table *table, const json_t *counters)
@@ -142,7 +153,6 @@ static void server(struct render_table *table, const json_t *reply)
     render_table_cell(table, RENDER_STYLE_PLAIN, "%" PRIu64 " (%" PRIu64 " users configured)",
                       cmd_int(reply, "sessions"), cmd_int(reply, "users"));
     traffic(table, json_object_get(reply, "traffic"));
-    offloads(table, json_object_get(reply, "offloads"));
 }
 
 static void tunnel(struct render_table *table, const struct cmd *cmd, const json_t *json)
@@ -183,6 +193,7 @@ static int print_status(const struct cmd *cmd, const json_t *reply)
         server(table, reply);
     for (size_t i = 0; i < json_array_size(tunnels); i++)
         tunnel(table, cmd, json_array_get(tunnels, i));
+    offloads(table, json_object_get(reply, "offloads"));
     enclave(table, json_object_get(reply, "enclave"));
     firewall(table, json_object_get(reply, "firewall"));
     drops(table, json_object_get(reply, "drops"));

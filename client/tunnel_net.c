@@ -53,7 +53,7 @@ int tunnel_open(struct tunnel *t, struct tunnel_env *env, const struct profile_t
         return rc;
     }
     env->dp->ports[number].queue[(number + 1) % env->dp->n_lanes] = tun;
-    return 0;
+    return datapath_port_offload(env->dp, number, true, err);
 }
 
 int tunnel_close(struct tunnel *t, struct err *err)

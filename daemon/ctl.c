@@ -68,6 +68,7 @@ static json_t *on_status(struct server *s)
                                   "rx_bytes", (json_int_t)stats.rx_bytes, "tx_packets",
                                   (json_int_t)stats.tx_packets, "tx_bytes",
                                   (json_int_t)stats.tx_bytes));
+    json_object_set_new(reply, "offloads", report_offloads(&s->dp));
     json_object_set_new(reply, "drops", drops(s, &stats));
     json_object_set_new(reply, "firewall", netfilter_status(s));
     return reply;

@@ -57,7 +57,7 @@ static int open_queues(struct server *s, struct err *err)
         s->device_made = true;
         s->dp.ports[port].queue[i] = fd;
     }
-    return 0;
+    return datapath_port_offload(&s->dp, (uint32_t)port, true, err);
 }
 
 struct stray {

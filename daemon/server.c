@@ -334,9 +334,9 @@ int server_start(struct server *s, struct config *config, int control_fd, gid_t 
         return err_set(err, -ENOMEM, "out of memory");
     /* Both families of every client, and room for takeovers. */
     rc = datapath_init(&s->dp, DP_SERVER, s->lanes, 4 * config->max_clients + 64,
-                       CONFIG_NETWORKS_MAX);
+                       CONFIG_NETWORKS_MAX, err);
     if (rc < 0)
-        return err_set(err, rc, "the data path cannot be set up: %s", strerror(-rc));
+        return rc;
     atomic_store_explicit(&s->dp.client_to_client, config->client_to_client, memory_order_relaxed);
     rc = loop_add(&s->loop, datapath_event_fd(&s->dp), SOURCE_DATAPATH);
     if (rc < 0)

@@ -61,22 +61,15 @@ int tun_attach(int fd, const char *name, const struct tun_options *options, stru
         return err_set(err, -errno, "device %s: %s", name, strerror(errno));
     if (ioctl(fd, TUNSETIFF, &ifr) < 0)
         return refused(name, errno, options->multi_queue, err);
-    /* An adopted device may have been left with another header. */
+    /* An adopted device may have been left with another header, and with offloads. */
     if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0)
         return err_set(err, -errno, "device %s: cannot set the packet header: %s", name,
                        strerror(errno));
-    rc = tun_set_offload(fd, options->offloads, err);
-    if (rc == 0)
-        rc = tun_set_persist(fd, options->persist, err);
-    return rc < 0 ? err_prefix(err, rc, "device %s: ", name) : 0;
-}
-
-int tun_set_offload(int fd, unsigned int offloads, struct err *err)
-{
-    if (ioctl(fd, TUNSETOFFLOAD, (unsigned long)offloads) < 0)
-        return err_set(err, -errno, "the kernel cannot do offloads 0x%x: %s", offloads,
+    if (ioctl(fd, TUNSETOFFLOAD, 0UL) < 0)
+        return err_set(err, -errno, "device %s: cannot turn its offloads off: %s", name,
                        strerror(errno));
-    return 0;
+    rc = tun_set_persist(fd, options->persist, err);
+    return rc < 0 ? err_prefix(err, rc, "device %s: ", name) : 0;
 }
 
 int tun_set_persist(int fd, bool persist, struct err *err)

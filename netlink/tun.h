@@ -15,15 +15,16 @@
 #define TUN_VNET_HDR_LEN 10
 
 struct tun_options {
-    bool multi_queue;      /* several descriptors, one queue each, share the device */
-    bool persist;          /* the device stays when the last descriptor is closed */
-    unsigned int offloads; /* TUN_F_...: what we can take in; 0: whole packets with checksums */
+    bool multi_queue; /* several descriptors, one queue each, share the device */
+    bool persist;     /* the device stays when the last descriptor is closed */
 };
 
 /**
  * tun_attach() - make a descriptor a queue of a TUN device
  * @fd:   /dev/net/tun, freshly opened; it is made non-blocking
  * @name: the device; made if there is none, adopted if there is
+ *
+ * All offloads are off, also in an adopted device: packets come whole, one by one.
  *
  * A device remembers whether it was made for several queues and can only be adopted so.  Any
  * process may add a queue to a device made for several: look at net_link.carrier first, it says
@@ -33,9 +34,6 @@ struct tun_options {
  * of another kind; or -errno.  After a failure close @fd.
  */
 int tun_attach(int fd, const char *name, const struct tun_options *options, struct err *err);
-
-/** tun_set_offload() - change which offloads the device may use. */
-int tun_set_offload(int fd, unsigned int offloads, struct err *err);
 
 /** tun_set_persist() - whether the device outlives its descriptors. */
 int tun_set_persist(int fd, bool persist, struct err *err);

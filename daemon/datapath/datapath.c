@@ -62,13 +62,17 @@ static int open_events(struct datapath *dp)
 }
 
 int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32_t max_addresses,
-                  uint32_t max_networks)
+                  uint32_t max_networks, struct err *err)
 {
+    struct offload_choice offloads;
     uint64_t seed;
     uint32_t i, j;
-    int rc;
+    int rc = offload_parse(getenv(OFFLOAD_ENVIRONMENT), &offloads, err);
 
     memset(dp, 0, sizeof(*dp));
+    if (rc < 0)
+        return rc;
+    dp->offloads = offloads;
     dp->role = role;
     dp->n_lanes = lanes;
     dp->epoch.readers = lanes;
@@ -82,7 +86,7 @@ int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32
             dp->sockets[i][j] = -1;
     }
     if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
-        return -EIO;
+        return err_set(err, -EIO, "no randomness");
     dp->ports = calloc(DP_MAX_PORTS, sizeof(*dp->ports));
     dp->lanes = aligned_alloc(64, (lanes * sizeof(*dp->lanes) + 63) & ~(size_t)63);
     dp->lookup = lookup_new(max_addresses, max_networks, seed, &dp->epoch);
@@ -93,9 +97,11 @@ int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32
         rc = open_events(dp);
     for (i = 0; rc == 0 && i < lanes; i++)
         rc = queue_pair(dp->inbox_fds[i]);
-    if (rc < 0)
+    if (rc < 0) {
         datapath_clear(dp);
-    return rc;
+        return err_set(err, rc, "packet lanes: %s", strerror(-rc));
+    }
+    return 0;
 }
 
 void datapath_clear(struct datapath *dp)
@@ -165,15 +171,18 @@ static int open_group(struct datapath *dp, uint32_t group, const struct ip_endpo
                       struct err *err)
 {
     uint32_t lane;
+    int rc = 0;
 
-    for (lane = 0; lane <= dp->n_lanes; lane++) {
+    for (lane = 0; rc == 0 && lane <= dp->n_lanes; lane++) {
         int fd = udp_open(listen, true, 0, err);
 
         if (fd < 0)
             return fd;
         *(lane < dp->n_lanes ? &dp->sockets[lane][group] : &dp->logins[group]) = fd;
+        if (lane < dp->n_lanes)
+            rc = datapath_socket_offload(dp, fd, err);
     }
-    return 0;
+    return rc;
 }
 
 int datapath_listen(struct datapath *dp, const struct ip_endpoint *listen, int *steered,

@@ -13,6 +13,7 @@
 #include "common/mac.h"
 #include "common/ring.h"
 #include "daemon/datapath/lookup.h"
+#include "daemon/datapath/offload.h"
 #include "daemon/datapath/peers.h"
 #include "enclave/link.h"
 
@@ -80,8 +81,9 @@ enum dp_role { DP_SERVER, DP_CLIENT };
 /* A TUN device.  queue[lane] is -1 where this lane does not serve it. */
 struct dp_port {
     int queue[IPC_MAX_LANES];
-    _Atomic uint32_t peer; /* client: who gets what the kernel routes here; 0: look up */
-    bool by_lookup;        /* server */
+    _Atomic uint32_t peer;  /* client: who gets what the kernel routes here; 0: look up */
+    _Atomic uint32_t merge; /* COALESCE_…: what may be written to it as super-packets */
+    bool by_lookup;         /* server */
 };
 
 struct lane;
@@ -94,6 +96,8 @@ struct datapath {
     struct epoch epoch;
     struct peers peers;
     struct lookup *lookup; /* server */
+    struct offload_choice offloads;
+    _Atomic uint32_t offloads_used; /* OFFLOAD_BIT()s */
     int sockets[IPC_MAX_LANES][DP_MAX_SOCKETS];
     struct ip_endpoint listening[DP_MAX_SOCKETS]; /* server: where; family 0: unused */
     int logins[DP_MAX_SOCKETS]; /* server: CONNECT_REQs to the same address; lane 0 reads them */
@@ -113,10 +117,13 @@ struct datapath {
  * datapath_init() - empty, no threads
  * @max_addresses, @max_networks: inner addresses and networks of the lookup table (server)
  *
- * Sockets, ports and mac keys are filled in by the caller before datapath_start().
+ * Sockets, ports and mac keys are filled in by the caller before datapath_start().  Which offloads
+ * may be used is read from the environment (offload.h).
+ *
+ * Return: 0 or -errno with the sentence.
  */
 int datapath_init(struct datapath *dp, enum dp_role role, uint32_t lanes, uint32_t max_addresses,
-                  uint32_t max_networks);
+                  uint32_t max_networks, struct err *err);
 /** datapath_clear() - stop, close sockets, queues and everything else. */
 void datapath_clear(struct datapath *dp);
 
@@ -126,6 +133,17 @@ void datapath_clear(struct datapath *dp);
  * Return: its number, or -ENOSPC.
  */
 int datapath_add_port(struct datapath *dp, bool by_lookup);
+
+/**
+ * datapath_port_offload() - may super-packets cross device @number?  After its queues are set
+ * @allowed: false: packets come one by one, for a shaper that has no room for larger ones
+ *
+ * Return: 0, or -errno with the sentence: the kernel lacks what VPN_OFFLOADS insists on.
+ */
+int datapath_port_offload(struct datapath *dp, uint32_t number, bool allowed, struct err *err);
+
+/** datapath_socket_offload() - let a socket of the lanes send and receive in bulk; as above. */
+int datapath_socket_offload(struct datapath *dp, int fd, struct err *err);
 
 /**
  * datapath_listen() - open an address for all lanes (server); while they run only in a pause

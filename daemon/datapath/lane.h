@@ -4,18 +4,25 @@
 
 #include "common/clock.h"
 #include "common/wire.h"
+#include "daemon/datapath/coalesce.h"
 #include "daemon/datapath/datapath.h"
+#include "daemon/datapath/gso.h"
 #include "daemon/datapath/icmp.h"
 #include "daemon/datapath/udp.h"
 
 /*
- * Packets read one by one stand in cells of a slot: a datagram at its start, or a plaintext at
- * WIRE_OVERHEAD behind it, with the device's header (struct virtio_net_hdr) just before.
+ * Datagrams read one by one stand in cells of a slot; those that the kernel has put together come
+ * LANE_TRAINS messages at a time, each into a slot of its own.  Shorter messages than LANE_SHORT
+ * are then moved together, for a slot costs more to hand over than a few packets to copy.
  */
 #define LANE_CELL       2112 /* 33 cache lines: consecutive cells do not share a set */
 #define LANE_BATCH      UDP_BATCH
-#define LANE_VNET_LEN   10
+#define LANE_TRAINS     16
+#define LANE_TRAIN_MAX  65535
+#define LANE_SHORT      4096
 #define LANE_CELL_AT(i) (RING_TABLE_SIZE + (size_t)(i)*LANE_CELL)
+_Static_assert(RING_TABLE_SIZE + LANE_TRAIN_MAX <= RING_SLOT_SIZE, "any message fits a slot");
+_Static_assert(RING_PACKETS <= UDP_BATCH_PIECES, "a slot fits one batch");
 
 /* Unknown sessions that are told to the main thread in a second. */
 #define LANE_UNKNOWN_MAX 100
@@ -40,7 +47,23 @@ struct lane_request {
 
 /* Where each packet of a slot came from, kept on our side of the ring. */
 struct lane_slot {
-    struct path from[LANE_BATCH];
+    struct path from[RING_PACKETS];
+    uint8_t source[RING_PACKETS]; /* which of them, by packet */
+    uint8_t n_from;
+};
+
+/* A slot that is being filled; slot is -1 while there is none. */
+struct lane_fill {
+    int slot;
+    unsigned int entries;
+    size_t at; /* where the next message may begin */
+};
+
+/* What was last read from a device.  Pieces that found no free slot wait here for one. */
+struct lane_frame {
+    struct gso_split split; /* all zeros: nothing is left of it */
+    uint32_t peer;
+    uint8_t bytes[GSO_HEADER_LEN + UINT16_MAX];
 };
 
 struct lane {
@@ -73,6 +96,8 @@ struct lane {
     struct lane_slot slots[RING_SLOTS];
     struct udp_batch rx, tx;
     uint32_t tx_peers[UDP_BATCH]; /* whose the messages of tx are */
+    struct lane_frame frame;
+    struct coalesce merge;
     struct icmp_limit icmp;
 };
 
@@ -97,6 +122,16 @@ static inline void lane_drop(struct lane *l, enum dp_drop why)
 int lane_slot_take(struct lane *l);
 void lane_slot_give(struct lane *l, unsigned int slot);
 struct ring_slot *lane_slot(struct lane *l, unsigned int slot);
+/**
+ * lane_fill_room() - room for one more message of @size bytes in the slot that is being filled
+ *
+ * Submits a full slot (as @op) and takes another one.
+ *
+ * Return: where it may begin, with fill->entries as its number; NULL when no slot is free.
+ */
+uint8_t *lane_fill_room(struct lane *l, struct lane_fill *fill, enum ring_op op, size_t size);
+/** lane_fill_submit() - hand it over, if there is anything in it. */
+void lane_fill_submit(struct lane *l, struct lane_fill *fill, enum ring_op op);
 /** lane_submit() - hand a filled slot to the worker; with no packets it is given back. */
 void lane_submit(struct lane *l, unsigned int slot, enum ring_op op, unsigned int count);
 /** lane_event() - tell the main thread; a full queue is counted. */
@@ -111,8 +146,10 @@ unsigned int lane_receive(struct lane *l, uint32_t socket);
 unsigned int lane_receive_logins(struct lane *l, uint32_t socket);
 /** lane_take_datagram() - a datagram another lane handed over. */
 void lane_take_datagram(struct lane *l, const struct lane_request *req);
-/** lane_read_tun() - read one batch from a device.  Return: packets read. */
+/** lane_read_tun() - read one batch from a device.  Return: frames read. */
 unsigned int lane_read_tun(struct lane *l, uint32_t port);
+/** lane_read_on() - submit what is left of the frame read last.  Return: true when nothing is. */
+bool lane_read_on(struct lane *l);
 /** lane_seal_small() - submit one small message for a peer. */
 void lane_seal_small(struct lane *l, uint32_t peer, uint8_t type, const void *data, size_t len);
 /** lane_opened() - deliver an opened batch. */

@@ -63,6 +63,16 @@ json_t *report_drops(const struct dp_stats *stats)
     return drops;
 }
 
+json_t *report_offloads(struct datapath *dp)
+{
+    const unsigned int used = atomic_load_explicit(&dp->offloads_used, memory_order_relaxed);
+    json_t *offloads = json_object();
+
+    for (unsigned int i = 0; offloads && i < OFFLOAD_NUM; i++)
+        (void)json_object_set_new(offloads, offload_name(i), json_boolean(used & OFFLOAD_BIT(i)));
+    return offloads;
+}
+
 json_t *report_time(time_t when)
 {
     char text[32];

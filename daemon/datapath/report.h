@@ -1,4 +1,4 @@
-/* What both daemons say about themselves in `vpnctl status`: the enclave, the drops, a time. */
+/* What both daemons say about themselves in `vpnctl status`: the enclave, the drops, … */
 #ifndef DAEMON_DATAPATH_REPORT_H
 #define DAEMON_DATAPATH_REPORT_H
 
@@ -13,12 +13,15 @@
  *
  * {"pid","state":"ready|starting|down","restarts","engine","sealed","steps":[{"step","state"}]}
  *
- * Return: a new reference, or NULL without memory; the two below likewise.
+ * Return: a new reference, or NULL without memory; so do those below.
  */
 json_t *report_enclave(const struct link *link);
 
 /** report_drops() - {reason: count}, the lanes' reasons and the enclave's, all of them. */
 json_t *report_drops(const struct dp_stats *stats);
+
+/** report_offloads() - {name: in use?}, see offload.h. */
+json_t *report_offloads(struct datapath *dp);
 
 /** report_log_seal() - log each step of the enclave's ladder, and whether its claim holds. */
 void report_log_seal(const struct link *link);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -124,6 +125,19 @@ int udp_steer(int fd, uint32_t lanes)
     return 0;
 }
 
+int udp_receive_bulk(int fd)
+{
+    return set_int(fd, SOL_UDP, UDP_GRO, 1) < 0 ? -errno : 0;
+}
+
+bool udp_can_segment(int fd)
+{
+    int size;
+    socklen_t len = sizeof(size);
+
+    return getsockopt(fd, SOL_UDP, UDP_SEGMENT, &size, &len) == 0;
+}
+
 void udp_batch_receive(struct udp_batch *b, unsigned int i, void *buf, size_t len)
 {
     b->iovs[i] = (struct iovec){.iov_base = buf, .iov_len = len};
@@ -137,13 +151,14 @@ void udp_batch_receive(struct udp_batch *b, unsigned int i, void *buf, size_t le
     };
 }
 
-int udp_batch_from(const struct udp_batch *b, unsigned int i, struct path *out)
+int udp_batch_from(const struct udp_batch *b, unsigned int i, struct path *out, size_t *stride)
 {
     struct msghdr mh = b->msgs[i].msg_hdr;
     struct cmsghdr *cmsg;
     int rc;
 
     memset(out, 0, sizeof(*out));
+    *stride = b->msgs[i].msg_len;
     rc = ip_endpoint_from_sockaddr(&b->names[i], &out->remote);
     if (rc < 0)
         return rc;
@@ -160,61 +175,65 @@ int udp_batch_from(const struct udp_batch *b, unsigned int i, struct path *out)
             memcpy(&info, CMSG_DATA(cmsg), sizeof(info));
             out->local.family = 6;
             memcpy(out->local.bytes, &info.ipi6_addr, 16);
+        } else if (cmsg->cmsg_level == SOL_UDP && cmsg->cmsg_type == UDP_GRO) {
+            int size;
+
+            memcpy(&size, CMSG_DATA(cmsg), sizeof(size));
+            if (size > 0)
+                *stride = (size_t)size;
         }
     }
     return 0;
 }
 
+/* The next control message at the end of what @mh has; its space was cleared. */
+static void put_control(struct msghdr *mh, int level, int type, const void *data, size_t len)
+{
+    struct cmsghdr *cmsg = (struct cmsghdr *)((char *)mh->msg_control + mh->msg_controllen);
+
+    cmsg->cmsg_level = level;
+    cmsg->cmsg_type = type;
+    cmsg->cmsg_len = CMSG_LEN(len);
+    memcpy(CMSG_DATA(cmsg), data, len);
+    mh->msg_controllen += CMSG_SPACE(len);
+}
+
 /* Replies leave from the address that was called; the interface is left to routing. */
 static void put_source(struct msghdr *mh, const struct path *to)
 {
-    struct cmsghdr *cmsg;
-
-    if (to->local.family == 0) {
-        mh->msg_control = NULL;
-        mh->msg_controllen = 0;
-        return;
-    }
-    memset(mh->msg_control, 0, CMSG_SPACE(sizeof(struct in6_pktinfo)));
     if (to->local.family == 4) {
         struct in_pktinfo info = {0};
 
-        mh->msg_controllen = CMSG_SPACE(sizeof(info));
-        cmsg = CMSG_FIRSTHDR(mh);
-        cmsg->cmsg_level = IPPROTO_IP;
-        cmsg->cmsg_type = IP_PKTINFO;
-        cmsg->cmsg_len = CMSG_LEN(sizeof(info));
         memcpy(&info.ipi_spec_dst, to->local.bytes, 4);
-        memcpy(CMSG_DATA(cmsg), &info, sizeof(info));
-    } else {
+        put_control(mh, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+    } else if (to->local.family == 6) {
         struct in6_pktinfo info = {0};
 
-        mh->msg_controllen = CMSG_SPACE(sizeof(info));
-        cmsg = CMSG_FIRSTHDR(mh);
-        cmsg->cmsg_level = IPPROTO_IPV6;
-        cmsg->cmsg_type = IPV6_PKTINFO;
-        cmsg->cmsg_len = CMSG_LEN(sizeof(info));
         memcpy(&info.ipi6_addr, to->local.bytes, 16);
         info.ipi6_ifindex = to->remote.scope;
-        memcpy(CMSG_DATA(cmsg), &info, sizeof(info));
+        put_control(mh, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
     }
 }
 
-void udp_batch_send(struct udp_batch *b, unsigned int i, void *buf, size_t len,
+void udp_batch_send(struct udp_batch *b, unsigned int i, struct iovec *pieces, size_t n,
                     const struct path *to)
 {
     struct msghdr *mh = &b->msgs[i].msg_hdr;
 
-    b->iovs[i] = (struct iovec){.iov_base = buf, .iov_len = len};
     *mh = (struct msghdr){
         .msg_name = &b->names[i],
         .msg_namelen = ip_endpoint_to_sockaddr(&to->remote, &b->names[i]),
-        .msg_iov = &b->iovs[i],
-        .msg_iovlen = 1,
+        .msg_iov = pieces,
+        .msg_iovlen = n,
         .msg_control = b->controls[i].buf,
-        .msg_controllen = sizeof(b->controls[i].buf),
     };
+    memset(b->controls[i].buf, 0, sizeof(b->controls[i].buf));
     put_source(mh, to);
+    if (n > 1) {
+        const uint16_t size = (uint16_t)pieces[0].iov_len;
+
+        put_control(mh, SOL_UDP, UDP_SEGMENT, &size, sizeof(size));
+    }
 }
 
 int udp_send_one(int fd, const void *buf, size_t len, const struct path *to)
@@ -223,7 +242,7 @@ int udp_send_one(int fd, const void *buf, size_t len, const struct path *to)
     union {
         struct cmsghdr align;
         char buf[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-    } control;
+    } control = {0};
     struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
     struct msghdr mh = {
         .msg_name = &name,
@@ -231,7 +250,6 @@ int udp_send_one(int fd, const void *buf, size_t len, const struct path *to)
         .msg_iov = &iov,
         .msg_iovlen = 1,
         .msg_control = control.buf,
-        .msg_controllen = sizeof(control.buf),
     };
 
     put_source(&mh, to);
