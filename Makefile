@@ -65,7 +65,7 @@ DOOR        := enclave/link.c enclave/spawner.c
 NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink/addr.c \
             netlink/route.c netlink/rule.c netlink/tun.c netlink/sysctl.c
 NETLINK  += netlink/tc.c netlink/tc_msg.c netlink/qdisc.c netlink/class.c \
-            netlink/filter.c netlink/filter_parse.c
+            netlink/filter.c netlink/filter_parse.c netlink/tc_probe.c
 NETLINK  += netlink/firewall.c netlink/nft.c netlink/nft_expr.c netlink/nft_msg.c \
             netlink/nft_read.c netlink/nft_monitor.c
 # The engine's pure half: links no netlink library.

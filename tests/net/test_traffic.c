@@ -29,6 +29,7 @@
 #include "netlink/link.h"
 #include "netlink/msg.h"
 #include "netlink/qdisc.h"
+#include "netlink/tc_probe.h"
 #include "netlink/tun.h"
 
 #define EXIT_SKIP 77
@@ -628,6 +629,23 @@ static void test_stats(void **state)
     OK(qdisc_do(NET_TC_DEL, &htb, &err));
 }
 
+/* What there is is found, and nothing is left of the search. */
+static void test_probe(void **state)
+{
+    struct net_tc_kinds kinds;
+    struct net_link link;
+
+    (void)state;
+    run("ip link add vpn-probe type ifb"); /* of a run that was killed */
+    OK(net_tc_probe(conn, &kinds, &err));
+    assert_true(kinds.htb && kinds.u32 && kinds.ifb && kinds.redirect);
+    run("ip link add tq2 type ifb");
+    assert_int_equal(kinds.fq_codel, system("tc qdisc add dev tq2 root fq_codel 2>/dev/null") ==
+                                         0); /* NOLINT(cert-env33-c) */
+    run("ip link del tq2");
+    FAILS(-ENODEV, "vpn-probe", net_link_get(conn, "vpn-probe", &link, &err));
+}
+
 static int group_setup(void **state)
 {
     struct tun_options options = {.persist = false};
@@ -690,6 +708,7 @@ int main(void)
         cmocka_unit_test_teardown(test_redirect, clean),
         cmocka_unit_test_teardown(test_foreign, clean),
         cmocka_unit_test_teardown(test_stats, clean),
+        cmocka_unit_test_teardown(test_probe, clean),
     };
 
     if (geteuid() != 0)
