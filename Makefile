@@ -70,7 +70,10 @@ NETLINK  += netlink/firewall.c netlink/nft.c netlink/nft_expr.c netlink/nft_msg.
             netlink/nft_read.c netlink/nft_monitor.c
 # The engine's pure half: links no netlink library.
 NET_PURE := netlink/object.c netlink/tc.c netlink/firewall.c netlink/noun.c netlink/set.c
-NETLINK  += $(filter-out $(NETLINK),$(NET_PURE))
+NET_PURE += netlink/plan.c netlink/plan_tree.c netlink/fight.c
+# What stands between the two, and can do with any kernel.
+NET_ENGINE := netlink/snapshot.c netlink/apply.c netlink/reconcile.c netlink/monitor.c
+NETLINK  += $(filter-out $(NETLINK),$(NET_PURE)) $(NET_ENGINE) netlink/kernel.c
 DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/lane_in.c \
             daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/trie.c \
             daemon/datapath/peers.c daemon/datapath/udp.c daemon/datapath/report.c \
@@ -161,6 +164,7 @@ IP := common/ip.c common/err.c
 $(eval $(call helper,flood,net,common/mac.c common/wire.c common/cred.c common/err.c,libsodium))
 $(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
 $(eval $(call test,test_firewall,unit,netlink/firewall.c netlink/object.c common/ip.c))
+$(eval $(call test,test_reconcile,net,$(NETLINK) $(IP),libnl-3.0))
 $(eval $(call test,test_netset,unit,$(NET_PURE) $(IP)))
 NFT_PURE := netlink/firewall.c netlink/object.c netlink/nft_expr.c netlink/nft_msg.c \
             netlink/nft_read.c netlink/msg.c

@@ -14,11 +14,11 @@ int net_addr_parse(const struct nlmsghdr *nlh, struct net_addr *out);
 
 /**
  * net_addr_build() - the message that makes, changes or removes an address
- * @msg: becomes the message; the caller frees it
+ * @out: becomes the message; the caller frees it
  *
  * Return: 0 or -errno.
  */
-int net_addr_build(enum net_verb verb, const struct net_addr *addr, struct nl_msg **msg,
+int net_addr_build(enum net_verb verb, const struct net_addr *addr, struct nl_msg **out,
                    struct err *err);
 
 /** net_addr_each - one address of a dump; nonzero ends the dump and is handed on. */

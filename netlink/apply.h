@@ -32,17 +32,34 @@ struct net_outcome {
     struct net_plan *last; /* the plan that was left at the end: what waits, clashes, or is open */
 };
 
+/** net_apply_refused - an object that the kernel did not take, with its words. */
+typedef void net_apply_refused(void *ctx, const struct net_op *op, int rc, const char *why);
+
+struct net_apply_options {
+    enum net_mode mode;
+    const struct net_set *skip; /* sorted: these are let be as they are; NULL: none */
+    net_apply_refused *refused; /* may be NULL */
+    void *ctx;
+};
+
 /**
  * net_apply() - make the kernel hold @want
  * @plan:    the first plan, which is consumed, also on failure; made from @want
- * @refused: for each object the kernel did not take, with its words; may be NULL
+ * @outcome: its .last is to be freed with net_plan_free(); NULL in it when it came to nothing
  *
  * Return: 0; -EREMOTEIO when objects were refused (@err has the first); -EEXIST for a clash when it
  * was all or nothing; -EAGAIN when the kernel's state did not stay as set; or -errno.
  */
-typedef void net_apply_refused(void *ctx, const struct net_op *op, int rc, const char *why);
 int net_apply(const struct net_kernel *kernel, const struct net_owner *owner,
-              const struct net_set *want, struct net_plan *plan, enum net_mode mode,
-              net_apply_refused *refused, void *ctx, struct net_outcome *outcome, struct err *err);
+              const struct net_set *want, struct net_plan *plan,
+              const struct net_apply_options *options, struct net_outcome *outcome,
+              struct err *err);
+
+/**
+ * net_apply_plan() - read the kernel and plan the way to @want
+ * @look: also read the routes of others where @want has some, to find clashes beforehand
+ */
+int net_apply_plan(const struct net_kernel *kernel, const struct net_owner *owner,
+                   const struct net_set *want, bool look, struct net_plan **out, struct err *err);
 
 #endif

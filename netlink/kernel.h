@@ -1,5 +1,5 @@
 /*
- * The kernel as the engine sees it: two functions, so that tests can put another in its place.
+ * The kernel as the engine sees it: three functions, so that tests can put another in its place.
  */
 #ifndef NETLINK_KERNEL_H
 #define NETLINK_KERNEL_H
@@ -12,19 +12,21 @@
 #include "netlink/set.h"
 
 struct net_conn;
+struct net_monitor;
 
 /* By what we know our own.  Everything on a link with our alias is ours as well. */
 struct net_owner {
     uint8_t protocol;  /* of addresses, routes and rules: NET_PROTO_SERVER or NET_PROTO_CLIENT */
-    const char *alias; /* of the links that we make or adopt; lives as long as the owner */
-    const char *table; /* nf_tables table: "vpn" */
+    const char *alias; /* of links that we make or adopt, and the comment of our nf_tables table */
+    const char *table; /* the name of that table; all live as long as the owner */
 };
 
 /* What a dump shall show; 0 is any.  A kernel may show more. */
 struct net_scope {
     uint8_t protocol;           /* routes */
     uint32_t table;             /* routes */
-    uint32_t ifindex;           /* traffic control */
+    uint32_t ifindex;           /* classes, filters */
+    uint32_t parent;            /* classes: their qdisc; filters: where they hang */
     const struct net_set *want; /* settings: those to read */
     const char *nft_table;      /* the firewall */
 };
@@ -51,9 +53,16 @@ struct net_kernel {
      */
     int (*apply)(void *ctx, const struct net_op *ops, size_t n, net_refused *refused,
                  void *refused_ctx, struct err *err);
+    /* Listen for changes by others of what is @owner's.  NULL: there is no news. */
+    int (*listen)(void *ctx, const struct net_owner *owner, struct net_monitor **out,
+                  struct err *err);
 };
 
-/** net_kernel_of() - the real one, over a connection that must outlive it. */
-struct net_kernel net_kernel_of(struct net_conn *conn);
+/** net_kernel_open() - the real one, in the calling thread's network namespace.  0 or -errno. */
+int net_kernel_open(struct net_kernel *out, struct err *err);
+/** net_kernel_close() - what net_kernel_open() made; a zeroed one is fine. */
+void net_kernel_close(struct net_kernel *kernel);
+/** net_kernel_conn() - its rtnetlink connection, for whoever needs one more thing. */
+struct net_conn *net_kernel_conn(const struct net_kernel *kernel);
 
 #endif

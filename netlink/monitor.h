@@ -7,7 +7,8 @@
 
 #include "common/err.h"
 
-struct net_conn;
+#define NET_WHO_SIZE 48
+
 struct net_monitor;
 
 /* What came since the last look. */
@@ -15,15 +16,15 @@ struct net_monitor_news {
     bool changed; /* something that concerns us */
     bool lost;    /* there was more news than the socket holds */
     /*
-     * The port of the last one, other than us, who changed something; 0: the kernel by itself.
-     * Most programs' first netlink socket has their process id for a port.
+     * "process 812 (ip)": who sent the last change, as far as can be told: most programs' first
+     * netlink socket has their process id for a port.  Empty: the kernel by itself, or not known.
      */
-    uint32_t port;
+    char who[NET_WHO_SIZE];
 };
 
 /**
  * net_monitor_open() - listen
- * @protocol: routes, rules and addresses of others are passed over
+ * @protocol: changes of routes, rules and addresses with another number are passed over
  * @port:     our own connection's: its changes are no news (net_conn_port())
  *
  * Return: 0 or -errno.

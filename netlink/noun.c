@@ -68,14 +68,37 @@ static const char *setting_format(const struct net_object *object, char *buf)
     return buf;
 }
 
+/* The device in "ipv4/conf/tun0/rp_filter", which has the setting and takes it along. */
+static void setting_normalize(struct net_object *object)
+{
+    const char *path = object->setting.path;
+    size_t len;
+
+    object->dev[0] = '\0';
+    if (strncmp(path, "ipv4/conf/", 10) != 0 && strncmp(path, "ipv6/conf/", 10) != 0)
+        return;
+    path += 10;
+    len = strcspn(path, "/");
+    if (path[len] == '\0' || len >= sizeof(object->dev))
+        return;
+    memcpy(object->dev, path, len);
+    object->dev[len] = '\0';
+    if (!net_ifname_valid(object->dev) || strcmp(object->dev, "all") == 0 ||
+        strcmp(object->dev, "default") == 0)
+        object->dev[0] = '\0';
+}
+
 /* ---- addresses --------------------------------------------------------------------------------
  */
 
+/* On which device is said by its name alone: what is wanted may not know the index yet. */
 static int addr_cmp(const struct net_object *a, const struct net_object *b)
 {
+    struct net_addr there = b->addr;
     int order = strcmp(a->dev, b->dev);
 
-    return order ? order : net_addr_cmp_id(&a->addr, &b->addr);
+    there.ifindex = a->addr.ifindex;
+    return order ? order : net_addr_cmp_id(&a->addr, &there);
 }
 
 /* Kernels before 5.18 keep no mark: on our own device an address without one is ours as well. */
@@ -119,9 +142,10 @@ static int route_cmp(const struct net_object *a, const struct net_object *b)
 static bool route_same(const struct net_object *want, const struct net_object *have)
 {
     bool any_dev = want->route.via.family && !want->dev[0];
+    struct net_route there = have->route;
 
-    return net_route_same(&want->route, &have->route) &&
-           (any_dev || strcmp(want->dev, have->dev) == 0);
+    there.ifindex = want->route.ifindex;
+    return net_route_same(&want->route, &there) && (any_dev || strcmp(want->dev, have->dev) == 0);
 }
 
 static const char *route_format(const struct net_object *object, char *buf)
@@ -214,9 +238,11 @@ static void firewall_clear(struct net_object *object)
 
 static int qdisc_cmp(const struct net_object *a, const struct net_object *b)
 {
+    struct net_qdisc there = b->qdisc;
     int order = strcmp(a->dev, b->dev);
 
-    return order ? order : net_qdisc_cmp_id(&a->qdisc, &b->qdisc);
+    there.ifindex = a->qdisc.ifindex;
+    return order ? order : net_qdisc_cmp_id(&a->qdisc, &there);
 }
 
 static bool qdisc_same(const struct net_object *want, const struct net_object *have)
@@ -241,9 +267,11 @@ static uint32_t *qdisc_ifindex(struct net_object *object)
 
 static int class_cmp(const struct net_object *a, const struct net_object *b)
 {
+    struct net_class there = b->cls;
     int order = strcmp(a->dev, b->dev);
 
-    return order ? order : net_class_cmp_id(&a->cls, &b->cls);
+    there.ifindex = a->cls.ifindex;
+    return order ? order : net_class_cmp_id(&a->cls, &there);
 }
 
 static bool class_same(const struct net_object *want, const struct net_object *have)
@@ -268,9 +296,11 @@ static uint32_t *class_ifindex(struct net_object *object)
 
 static int filter_cmp(const struct net_object *a, const struct net_object *b)
 {
+    struct net_filter there = b->filter;
     int order = strcmp(a->dev, b->dev);
 
-    return order ? order : net_filter_cmp_id(&a->filter, &b->filter);
+    there.ifindex = a->filter.ifindex;
+    return order ? order : net_filter_cmp_id(&a->filter, &there);
 }
 
 static bool filter_same(const struct net_object *want, const struct net_object *have)
@@ -331,7 +361,8 @@ static const struct net_noun nouns[NET_KINDS] = {
     [NET_KIND_SETTING] = {.name = "setting",
                           .cmp_id = setting_cmp,
                           .same = setting_same,
-                          .format = setting_format},
+                          .format = setting_format,
+                          .normalize = setting_normalize},
     [NET_KIND_ADDR] = {.name = "address",
                        .cmp_id = addr_cmp,
                        .same = addr_same,

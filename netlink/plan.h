@@ -81,8 +81,14 @@ void net_plan_freep(struct net_plan **plan);
 /** net_plan_defer() - operation @i was refused because it is too early: its object waits. */
 int net_plan_defer(struct net_plan *plan, size_t i, enum net_wait reason);
 
+/** net_plan_skip() - leave out the operations on objects in @skip, a sorted set; NULL: none. */
+void net_plan_skip(struct net_plan *plan, const struct net_set *skip);
+
 /** net_plan_empty() - is there nothing to do?  Waiting objects and clashes do not count. */
 bool net_plan_empty(const struct net_plan *plan);
+
+/** net_op_object() - what it is about: the wanted object, or the one that goes. */
+const struct net_object *net_op_object(const struct net_op *op);
 
 /**
  * net_op_format() - an operation as one line: "+ rule 10101: from all uidrange 5-5 lookup 101"

@@ -84,15 +84,14 @@ struct net_reconciler_status {
 
 /**
  * net_reconciler_new() - an engine that wants nothing yet and touches nothing
- * @kernel: usually net_kernel_of(); copied
- * @port:   net_conn_port() of its connection: our own changes are no news.  Without a monitor
- *          (tests with another kernel) 0
+ * @kernel: from net_kernel_open(); copied, and to be closed after the engine is freed
  *
  * Nothing is removed before the first net_reconciler_want().
+ *
+ * Return: 0 or -errno.
  */
-int net_reconciler_new(const struct net_kernel *kernel, uint32_t port,
-                       const struct net_reconciler_config *config, struct net_reconciler **out,
-                       struct err *err);
+int net_reconciler_new(const struct net_kernel *kernel, const struct net_reconciler_config *config,
+                       struct net_reconciler **out, struct err *err);
 /** net_reconciler_free() - the kernel's state stays as it is; NULL is allowed. */
 void net_reconciler_free(struct net_reconciler *r);
 
@@ -128,7 +127,7 @@ int net_reconciler_plan(struct net_reconciler *r, const struct net_set *want, st
 
 /**
  * net_reconciler_apply() - carry out @want now, wholly or not at all
- * @outcome: may be NULL; its .last is to be freed with net_plan_free()
+ * @outcome: may be NULL; for what is left see net_reconciler_last(), here .last is NULL
  *
  * For what an operator asked for.  On success @want is the wish from here on.  On failure the
  * kernel is as before, the former wish stays, and @err says what was refused and why.

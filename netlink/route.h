@@ -22,14 +22,14 @@ int net_route_parse(const struct nlmsghdr *nlh, struct net_route *out);
 
 /**
  * net_route_build() - the message that makes, changes or removes a route
- * @msg: becomes the message; the caller frees it
+ * @out: becomes the message; the caller frees it
  *
  * A change takes the place of whatever has the route's identity, and a removal with metric 0 hits
  * the first that agrees in the rest: the caller knows what is there.
  *
  * Return: 0 or -errno.
  */
-int net_route_build(enum net_verb verb, const struct net_route *route, struct nl_msg **msg,
+int net_route_build(enum net_verb verb, const struct net_route *route, struct nl_msg **out,
                     struct err *err);
 
 /** net_route_each - one route of a dump; nonzero ends the dump and is handed on. */

@@ -19,13 +19,13 @@ int net_rule_parse(const struct nlmsghdr *nlh, struct net_rule *out);
 
 /**
  * net_rule_build() - the message that makes or removes a rule; nothing of one can be changed
- * @msg: becomes the message; the caller frees it
+ * @out: becomes the message; the caller frees it
  *
  * A removal hits the first rule that agrees in what this one has: the caller knows what is there.
  *
  * Return: 0 or -errno.
  */
-int net_rule_build(enum net_verb verb, const struct net_rule *rule, struct nl_msg **msg,
+int net_rule_build(enum net_verb verb, const struct net_rule *rule, struct nl_msg **out,
                    struct err *err);
 
 /** net_rule_each - one rule of a dump; nonzero ends the dump and is handed on. */

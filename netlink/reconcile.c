@@ -1,0 +1,678 @@
+/*
+ * The engine: keeps the kernel equal to a set of wanted objects; see reconcile.h.
+ *
+ * Theory of operation: a run reads the kernel, plans, and carries out the plan.  What the plan says
+ * about an object that stood as wanted at the end of the run before, is drift: somebody else has
+ * changed it.  So each run ends by keeping the set of objects that stand (`settled`), and by that
+ * the next one tells drift from what is new in the wish, what waited until now, and what was
+ * refused.
+ */
+#include "netlink/reconcile.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "netlink/fight.h"
+#include "netlink/monitor.h"
+#include "netlink/noun.h"
+#include "netlink/plan_tree.h"
+#include "netlink/snapshot.h"
+
+#define DEBOUNCE_MS     100 /* from the first news to the run: changes come in bursts */
+#define DEBOUNCE_MAX_MS 800 /* when news turns out to be nothing again and again */
+#define RETRY_MS        1000
+#define LINES_MAX       8 /* of one sort in one run; more are summed up */
+#define NEVER           UINT64_MAX
+
+/* Texts that were told: a state of things is worth one line. */
+struct told {
+    uint64_t *keys;
+    size_t n, size;
+};
+
+struct net_reconciler {
+    struct net_kernel kernel;
+    struct net_reconciler_config config;
+    struct net_monitor *monitor; /* NULL: the kernel tells nothing */
+    struct net_set *want;        /* NULL: nothing was asked yet, nothing is touched */
+    struct net_set *settled; /* what stood as wanted when the last run ended; NULL: no run yet */
+    struct net_plan *last;
+    struct net_fights fights;
+    struct told told;
+    uint64_t due_ms;
+    uint32_t in_vain; /* runs in a row for news that was nothing */
+    bool for_news;    /* the run that is due is for news */
+    char who[NET_WHO_SIZE];
+    struct net_reconciler_status status;
+};
+
+/* A device that was changed, or whose queueing was: with it goes what is on it. */
+struct cause {
+    char dev[IFNAMSIZ];
+    bool tree_only;
+    bool held;
+};
+
+/* One run's working state. */
+struct run {
+    struct net_reconciler *r;
+    uint64_t now_ms;
+    struct net_set *hold; /* objects that drifted and are let be */
+    struct told told;     /* what was told in this run, or before and still holds */
+    unsigned int lines[NET_NEWS_AGAIN + 1];
+    uint64_t next_ms; /* when a fight is to be answered */
+    struct cause causes[32];
+    size_t n_causes;
+};
+
+/* ---- what is told ------------------------------------------------------------------------------
+ */
+
+static bool told_has(const struct told *told, uint64_t key)
+{
+    for (size_t i = 0; i < told->n; i++)
+        if (told->keys[i] == key)
+            return true;
+    return false;
+}
+
+/* Out of memory a line is told twice: no harm. */
+static void told_add(struct told *told, uint64_t key)
+{
+    if (told->n == told->size) {
+        size_t size = told->size ? 2 * told->size : 16;
+        uint64_t *keys = reallocarray(told->keys, size, sizeof(*keys));
+
+        if (!keys)
+            return;
+        told->keys = keys;
+        told->size = size;
+    }
+    told->keys[told->n++] = key;
+}
+
+static void tell(struct net_reconciler *r, enum net_news news, const char *text)
+{
+    if (r->config.news)
+        r->config.news(r->config.news_ctx, news, text);
+}
+
+/* A bounded number of lines of one sort. */
+static void tell_some(struct run *run, enum net_news news, const char *text)
+{
+    if (run->lines[news]++ < LINES_MAX)
+        tell(run->r, news, text);
+}
+
+static void tell_rest(struct run *run)
+{
+    for (enum net_news news = 0; news <= NET_NEWS_AGAIN; news++) {
+        char text[64];
+
+        if (run->lines[news] <= LINES_MAX)
+            continue;
+        snprintf(text, sizeof(text), "... and %u more like this", run->lines[news] - LINES_MAX);
+        tell(run->r, news, text);
+    }
+}
+
+/* Something that lasts: it is told when it is new.  Beyond some it is not looked up any more. */
+static void tell_once(struct run *run, enum net_news news, const char *text)
+{
+    uint64_t key = net_text_key(text);
+
+    if (run->told.n >= 4096)
+        return;
+    told_add(&run->told, key);
+    if (!told_has(&run->r->told, key))
+        tell_some(run, news, text);
+}
+
+/* ---- the wish ----------------------------------------------------------------------------------
+ */
+
+/* What the owner left open. */
+static void fill_in(struct net_object *object, const struct net_owner *owner)
+{
+    switch (object->kind) {
+    case NET_KIND_LINK:
+        if (!object->link.alias[0])
+            snprintf(object->link.alias, sizeof(object->link.alias), "%s", owner->alias);
+        object->link.group = owner->protocol;
+        break;
+    case NET_KIND_ADDR:
+        object->addr.protocol = owner->protocol;
+        break;
+    case NET_KIND_ROUTE:
+        object->route.protocol = owner->protocol;
+        if (object->route.table == 0)
+            object->route.table = NET_TABLE_MAIN;
+        break;
+    case NET_KIND_RULE:
+        object->rule.protocol = owner->protocol;
+        break;
+    case NET_KIND_FIREWALL:
+        snprintf(object->firewall->owner, sizeof(object->firewall->owner), "%s", owner->alias);
+        snprintf(object->firewall->table, sizeof(object->firewall->table), "%s", owner->table);
+        break;
+    case NET_KIND_SETTING:
+    case NET_KIND_QDISC:
+    case NET_KIND_CLASS:
+    case NET_KIND_FILTER:
+    case NET_KINDS:
+        break;
+    }
+}
+
+/* Return: 0, -EEXIST (and @out is usable) or -ENOMEM. */
+static int complete(const struct net_set *want, const struct net_owner *owner, struct net_set **out,
+                    struct err *err)
+{
+    struct net_set *copy = net_set_copy(want);
+    int rc;
+
+    if (!copy)
+        return err_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < net_set_count(copy); i++)
+        fill_in(net_set_edit(copy, i), owner);
+    rc = net_set_sort(copy, err);
+    if (rc == -ENOMEM) {
+        net_set_free(copy);
+        return rc;
+    }
+    *out = copy;
+    return rc;
+}
+
+/* ---- drift -------------------------------------------------------------------------------------
+ */
+
+/* Did the run before leave the object so that this operation would have been no need? */
+static bool is_drift(const struct net_reconciler *r, const struct net_op *op)
+{
+    const struct net_object *settled;
+
+    if (!r->settled || op->implied)
+        return false;
+    settled = net_set_find(r->settled, net_op_object(op));
+    if (op->verb == NET_DELETE)
+        return !settled && !net_set_find(r->want, op->have);
+    return settled && net_object_same(op->want, settled);
+}
+
+static const char *drift_verb(const struct net_op *op)
+{
+    switch (op->verb) {
+    case NET_CREATE:
+        return "was removed";
+    case NET_CHANGE:
+        return "was changed";
+    case NET_DELETE:
+        break;
+    }
+    return "was added";
+}
+
+static const char *mended(const struct net_op *op)
+{
+    return op->verb == NET_DELETE ? "removed again" : "put back";
+}
+
+/* A link or a root qdisc that drifted: what went with it is no drift of its own. */
+static const struct cause *find_cause(const struct run *run, const struct net_object *object)
+{
+    for (size_t i = 0; i < run->n_causes; i++)
+        if (object->dev[0] && strcmp(run->causes[i].dev, object->dev) == 0 &&
+            (!run->causes[i].tree_only || net_in_tree(object)))
+            return &run->causes[i];
+    return NULL;
+}
+
+static void note_cause(struct run *run, const struct net_object *object, bool held)
+{
+    bool root = object->kind == NET_KIND_QDISC &&
+                (object->qdisc.parent == NET_TC_ROOT || object->qdisc.parent == NET_TC_INGRESS);
+    struct cause *cause = &run->causes[run->n_causes];
+
+    if ((object->kind != NET_KIND_LINK && !root) || run->n_causes == ARRAY_SIZE(run->causes))
+        return;
+    *cause = (struct cause){.tree_only = root, .held = held};
+    memcpy(cause->dev, object->dev, sizeof(cause->dev));
+    run->n_causes++;
+}
+
+static void tell_repair(struct run *run, const struct net_op *op, const char *object,
+                        enum net_fight_advice advice, uint64_t until_ms)
+{
+    char text[NET_FORMAT_SIZE + 160], by[NET_WHO_SIZE + 16] = "";
+
+    if (run->r->who[0])
+        snprintf(by, sizeof(by), " by %s", run->r->who);
+    if (advice == NET_FIGHT_ANSWER)
+        snprintf(text, sizeof(text), "%s %s%s again and again: %s, the next time not before %u s",
+                 object, drift_verb(op), by, mended(op),
+                 (unsigned int)((until_ms - run->now_ms) / 1000));
+    else
+        snprintf(text, sizeof(text), "%s %s%s: %s", object, drift_verb(op), by, mended(op));
+    tell_some(run, advice == NET_FIGHT_ANSWER ? NET_NEWS_FIGHT : NET_NEWS_DRIFT, text);
+}
+
+/* Is the drifted object to be let be for now? */
+static bool let_be(struct run *run, const struct net_op *op)
+{
+    struct net_reconciler *r = run->r;
+    char object[NET_FORMAT_SIZE], text[NET_FORMAT_SIZE + 64];
+    enum net_fight_advice advice;
+    uint64_t until_ms = NEVER;
+
+    net_object_format(net_op_object(op), object);
+    if (r->config.drift == NET_DRIFT_REPORT) {
+        snprintf(text, sizeof(text), "%s %s: left so", object, drift_verb(op));
+        if (!told_has(&r->told, net_text_key(text))) {
+            r->status.drifts++;
+            r->status.last_drift_ms = run->now_ms;
+        }
+        tell_once(run, NET_NEWS_DRIFT, text);
+        return true;
+    }
+    advice = net_fight_drifted(&r->fights, net_text_key(object), run->now_ms, &until_ms);
+    if (advice == NET_FIGHT_HOLD) {
+        run->next_ms = until_ms < run->next_ms ? until_ms : run->next_ms;
+        return true;
+    }
+    tell_repair(run, op, object, advice, until_ms);
+    r->status.drifts++;
+    r->status.last_drift_ms = run->now_ms;
+    return false;
+}
+
+/* Links come first in a plan, then roots before what hangs on them: so causes are seen first. */
+static int find_drift(struct run *run, const struct net_plan *plan)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < plan->n_ops; i++) {
+        const struct net_op *op = &plan->ops[i];
+        const struct net_object *object = net_op_object(op);
+        const struct cause *cause;
+        bool held;
+
+        if (!is_drift(run->r, op))
+            continue;
+        cause = find_cause(run, object);
+        held = cause ? cause->held : let_be(run, op);
+        note_cause(run, object, held);
+        if (held)
+            rc = net_set_add(run->hold, object);
+    }
+    return rc < 0 || net_set_count(run->hold) == 0 ? rc : net_set_sort_all(run->hold);
+}
+
+/* ---- the end of a run --------------------------------------------------------------------------
+ */
+
+static void object_refused(void *ctx, const struct net_op *op, int rc, const char *why)
+{
+    (void)op;
+    (void)rc;
+    tell_once(ctx, NET_NEWS_REFUSED, why);
+}
+
+static void tell_arrived(struct run *run, const struct net_plan *before)
+{
+    char text[NET_FORMAT_SIZE];
+
+    for (size_t i = 0; before && i < before->n_waiting; i++)
+        if (net_set_find(run->r->settled, before->waiting[i].want))
+            tell_some(run, NET_NEWS_ARRIVED, net_object_format(before->waiting[i].want, text));
+}
+
+static void tell_state(struct run *run, const struct net_plan *plan)
+{
+    char text[NET_OP_FORMAT_SIZE];
+
+    /* Without the sign in front. */
+    for (size_t i = 0; i < plan->n_waiting; i++)
+        tell_once(run, NET_NEWS_WAITING, net_waiting_format(&plan->waiting[i], text) + 2);
+    for (size_t i = 0; i < plan->n_clashes; i++)
+        tell_once(run, NET_NEWS_CLASH, net_clash_format(&plan->clashes[i], text) + 2);
+}
+
+/*
+ * What stands as wanted: the plan's wish without what is still to be done or waits.  What is let be
+ * is not among those: it stood before, and its drift shall be known again.
+ */
+static struct net_set *settle(const struct net_plan *plan)
+{
+    _cleanup_(net_set_freep) struct net_set *open = net_set_new();
+    _cleanup_(net_set_freep) struct net_set *settled = net_set_new();
+    int rc = open && settled ? 0 : -ENOMEM;
+
+    for (size_t i = 0; rc == 0 && i < plan->n_ops; i++)
+        if (plan->ops[i].want)
+            rc = net_set_add(open, plan->ops[i].want);
+    for (size_t i = 0; rc == 0 && i < plan->n_waiting; i++)
+        rc = net_set_add(open, plan->waiting[i].want);
+    if (rc == 0)
+        rc = net_set_sort_all(open);
+    for (size_t i = 0; rc == 0 && i < net_set_count(plan->want); i++)
+        if (!net_set_find(open, net_set_at(plan->want, i)))
+            rc = net_set_add(settled, net_set_at(plan->want, i));
+    return rc == 0 ? TAKE(settled) : NULL;
+}
+
+static void keep(struct net_reconciler *r, struct net_plan *last, struct net_set *settled)
+{
+    net_plan_free(r->last);
+    r->last = last;
+    if (!settled)
+        return;
+    net_set_free(r->settled);
+    r->settled = settled;
+}
+
+static void count(struct net_reconciler *r, const struct run *run, uint64_t refused)
+{
+    struct net_reconciler_status *s = &r->status;
+
+    s->wanted = (uint32_t)net_set_count(r->want);
+    s->waiting = (uint32_t)r->last->n_waiting;
+    s->clashes = (uint32_t)r->last->n_clashes;
+    s->refused = (uint32_t)refused;
+    s->drifted = (uint32_t)net_set_count(run->hold);
+    s->in_sync = s->clashes == 0 && s->refused == 0 && s->drifted == 0 && s->error[0] == '\0';
+}
+
+/* ---- a run -------------------------------------------------------------------------------------
+ */
+
+static void soon(struct net_reconciler *r, uint64_t at_ms)
+{
+    if (at_ms < r->due_ms)
+        r->due_ms = at_ms;
+}
+
+static void failed(struct run *run, const struct err *err)
+{
+    struct net_reconciler *r = run->r;
+
+    if (strcmp(r->status.error, err->msg) != 0)
+        tell(r, NET_NEWS_FAILED, err->msg);
+    snprintf(r->status.error, sizeof(r->status.error), "%.255s", err->msg);
+    r->status.in_sync = false;
+    soon(r, run->now_ms + RETRY_MS);
+}
+
+static void all_is_well(struct net_reconciler *r)
+{
+    if (r->status.error[0])
+        tell(r, NET_NEWS_AGAIN, "the kernel's state can be read and set again");
+    r->status.error[0] = '\0';
+}
+
+/* Carry out a plan.  Return: 0 when the kernel is known to be as planned, or -errno. */
+static int carry_out(struct run *run, struct net_plan *plan, struct err *err)
+{
+    struct net_reconciler *r = run->r;
+    const struct net_apply_options options = {
+        .mode = NET_AS_FAR_AS_CAN, .skip = run->hold, .refused = object_refused, .ctx = run};
+    struct net_plan *before = r->last;
+    struct net_outcome outcome;
+    struct net_set *settled;
+    int rc = net_apply(&r->kernel, &r->config.owner, r->want, plan, &options, &outcome, err);
+
+    r->status.operations += outcome.sent;
+    if (!outcome.last)
+        return rc < 0 ? rc : -ENOMEM;
+    settled = settle(outcome.last);
+    if (!settled) {
+        net_plan_free(outcome.last);
+        return err_set(err, -ENOMEM, "out of memory");
+    }
+    r->last = NULL;
+    keep(r, outcome.last, settled);
+    tell_state(run, r->last);
+    tell_arrived(run, before);
+    net_plan_free(before);
+    if (rc == 0 || rc == -EREMOTEIO)
+        all_is_well(r);
+    count(r, run, outcome.refused);
+    return rc == -EREMOTEIO ? 0 : rc;
+}
+
+static void run_clear(struct run *run)
+{
+    net_set_free(run->hold);
+    free(run->told.keys);
+}
+
+/* Read, plan, tell drift, carry out.  Return: 0 or -errno. */
+static int run_steps(struct run *run, bool *nothing, struct err *err)
+{
+    struct net_reconciler *r = run->r;
+    struct net_plan *plan = NULL;
+    int rc;
+
+    run->hold = net_set_new();
+    if (!run->hold)
+        return err_set(err, -ENOMEM, "out of memory");
+    rc = net_apply_plan(&r->kernel, &r->config.owner, r->want, false, &plan, err);
+    if (rc < 0 || !plan)
+        return rc;
+    *nothing = plan->n_ops == 0;
+    rc = find_drift(run, plan);
+    if (rc < 0) {
+        net_plan_free(plan);
+        return err_set(err, rc, "out of memory");
+    }
+    return carry_out(run, plan, err);
+}
+
+static void reconcile(struct net_reconciler *r, uint64_t now_ms)
+{
+    _cleanup_(run_clear) struct run run = {.r = r, .now_ms = now_ms, .next_ms = NEVER};
+    bool nothing = false;
+    struct err err = {{0}};
+    int rc;
+
+    r->due_ms = r->config.interval_ms ? now_ms + r->config.interval_ms : NEVER;
+    r->status.runs++;
+    r->status.last_run_ms = now_ms;
+    rc = run_steps(&run, &nothing, &err);
+    if (rc < 0)
+        failed(&run, &err);
+    tell_rest(&run);
+    if (rc == 0) {
+        struct told former = r->told;
+
+        r->told = run.told;
+        run.told = former;
+    }
+    soon(r, run.next_ms);
+    r->in_vain = r->for_news && nothing ? r->in_vain + 1 : 0;
+    r->for_news = false;
+    r->who[0] = '\0';
+}
+
+/* ---- news --------------------------------------------------------------------------------------
+ */
+
+static uint64_t debounce_ms(const struct net_reconciler *r)
+{
+    uint64_t ms = DEBOUNCE_MS;
+
+    for (uint32_t i = 1; i < r->in_vain && ms < DEBOUNCE_MAX_MS; i++)
+        ms *= 2;
+    return ms;
+}
+
+static void take_news(struct net_reconciler *r, uint64_t now_ms)
+{
+    struct net_monitor_news news;
+    int rc = net_monitor_read(r->monitor, &news);
+
+    if (rc < 0 || news.lost)
+        r->status.resyncs++;
+    if (rc == 0 && !news.changed && !news.lost)
+        return;
+    if (rc == 0 && news.who[0])
+        memcpy(r->who, news.who, sizeof(r->who));
+    if (now_ms + debounce_ms(r) < r->due_ms)
+        r->for_news = true;
+    soon(r, now_ms + debounce_ms(r));
+}
+
+void net_reconciler_service(struct net_reconciler *r, uint64_t now_ms)
+{
+    if (r->monitor)
+        take_news(r, now_ms);
+    if (!r->want)
+        r->due_ms = NEVER;
+    else if (now_ms >= r->due_ms)
+        reconcile(r, now_ms);
+}
+
+/* ---- for the owner -----------------------------------------------------------------------------
+ */
+
+int net_reconciler_new(const struct net_kernel *kernel, const struct net_reconciler_config *config,
+                       struct net_reconciler **out, struct err *err)
+{
+    struct net_reconciler *r = calloc(1, sizeof(*r));
+    int rc = 0;
+
+    if (!r)
+        return err_set(err, -ENOMEM, "out of memory");
+    r->kernel = *kernel;
+    r->config = *config;
+    r->due_ms = NEVER;
+    if (kernel->listen)
+        rc = kernel->listen(kernel->ctx, &config->owner, &r->monitor, err);
+    if (rc < 0) {
+        free(r);
+        return rc;
+    }
+    *out = r;
+    return 0;
+}
+
+void net_reconciler_free(struct net_reconciler *r)
+{
+    if (!r)
+        return;
+    net_monitor_close(r->monitor);
+    net_plan_free(r->last);
+    net_set_free(r->settled);
+    net_set_free(r->want);
+    free(r->told.keys);
+    free(r);
+}
+
+void net_reconciler_configure(struct net_reconciler *r, enum net_drift drift, uint32_t interval_ms)
+{
+    r->config.drift = drift;
+    r->config.interval_ms = interval_ms;
+    /* What was let be until now is to be put right. */
+    r->due_ms = 0;
+}
+
+int net_reconciler_fd(const struct net_reconciler *r)
+{
+    return r->monitor ? net_monitor_fd(r->monitor) : -1;
+}
+
+uint64_t net_reconciler_deadline(const struct net_reconciler *r)
+{
+    return r->want ? r->due_ms : NEVER;
+}
+
+int net_reconciler_want(struct net_reconciler *r, const struct net_set *want, uint64_t now_ms,
+                        struct err *err)
+{
+    struct net_set *wish = NULL;
+    int rc = complete(want, &r->config.owner, &wish, err);
+
+    if (rc == -ENOMEM)
+        return rc;
+    net_set_free(r->want);
+    r->want = wish;
+    soon(r, now_ms);
+    return rc;
+}
+
+int net_reconciler_plan(struct net_reconciler *r, const struct net_set *want, struct net_plan **out,
+                        struct err *err)
+{
+    _cleanup_(net_set_freep) struct net_set *wish = NULL;
+    int rc = complete(want, &r->config.owner, &wish, err);
+
+    return rc < 0 ? rc : net_apply_plan(&r->kernel, &r->config.owner, wish, true, out, err);
+}
+
+/* The wish was carried out: from here on it is the one to keep. */
+static int adopt(struct net_reconciler *r, struct net_set *wish, struct net_plan *last,
+                 uint64_t now_ms, struct err *err)
+{
+    struct run run = {.r = r, .now_ms = now_ms};
+    struct net_set *settled = settle(last);
+
+    run.hold = net_set_new();
+    if (!settled || !run.hold) {
+        net_set_free(settled);
+        net_set_free(run.hold);
+        return err_set(err, -ENOMEM, "out of memory");
+    }
+    net_set_free(r->want);
+    r->want = wish;
+    keep(r, last, settled);
+    all_is_well(r);
+    count(r, &run, 0);
+    tell_state(&run, last);
+    tell_rest(&run);
+    free(r->told.keys);
+    r->told = run.told;
+    net_set_free(run.hold);
+    return 0;
+}
+
+int net_reconciler_apply(struct net_reconciler *r, const struct net_set *want, uint64_t now_ms,
+                         struct net_outcome *outcome, struct err *err)
+{
+    const struct net_apply_options options = {.mode = NET_ALL_OR_NOTHING};
+    _cleanup_(net_set_freep) struct net_set *wish = NULL;
+    struct net_plan *plan = NULL;
+    struct net_outcome result = {0};
+    int rc = complete(want, &r->config.owner, &wish, err);
+
+    if (rc == 0)
+        rc = net_apply_plan(&r->kernel, &r->config.owner, wish, true, &plan, err);
+    if (rc == 0)
+        rc = net_apply(&r->kernel, &r->config.owner, wish, plan, &options, &result, err);
+    r->status.operations += result.sent;
+    if (rc == 0)
+        rc = adopt(r, wish, result.last, now_ms, err);
+    if (rc == 0) {
+        TAKE(wish);
+        r->due_ms = r->config.interval_ms ? now_ms + r->config.interval_ms : NEVER;
+    } else {
+        net_plan_free(result.last);
+        soon(r, now_ms);
+    }
+    result.last = NULL;
+    if (outcome)
+        *outcome = result;
+    return rc;
+}
+
+void net_reconciler_status(const struct net_reconciler *r, struct net_reconciler_status *out)
+{
+    *out = r->status;
+}
+
+const struct net_plan *net_reconciler_last(const struct net_reconciler *r)
+{
+    return r->last;
+}
