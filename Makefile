@@ -70,10 +70,9 @@ NETLINK  += netlink/firewall.c netlink/nft.c netlink/nft_expr.c netlink/nft_msg.
             netlink/nft_read.c netlink/nft_monitor.c
 # The engine's pure half: links no netlink library.
 NET_PURE := netlink/object.c netlink/tc.c netlink/firewall.c netlink/noun.c netlink/set.c
-NET_PURE += netlink/plan.c netlink/plan_tree.c netlink/fight.c
-# What stands between the two, and can do with any kernel.
-NET_ENGINE := netlink/snapshot.c netlink/apply.c netlink/reconcile.c netlink/monitor.c
-NETLINK  += $(filter-out $(NETLINK),$(NET_PURE)) $(NET_ENGINE) netlink/kernel.c
+NET_ENGINE := netlink/plan.c netlink/plan_tree.c netlink/fight.c netlink/snapshot.c \
+              netlink/apply.c netlink/reconcile.c
+NETLINK  += $(filter-out $(NETLINK),$(NET_PURE)) $(NET_ENGINE) netlink/kernel.c netlink/monitor.c
 DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/lane_in.c \
             daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/trie.c \
             daemon/datapath/peers.c daemon/datapath/udp.c daemon/datapath/report.c \

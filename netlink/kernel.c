@@ -14,6 +14,7 @@
 #include "netlink/link.h"
 #include "netlink/monitor.h"
 #include "netlink/msg.h"
+#include "netlink/nft.h"
 #include "netlink/noun.h"
 #include "netlink/plan_tree.h"
 #include "netlink/qdisc.h"
@@ -25,6 +26,7 @@
 
 struct kernel {
     struct net_conn *conn;
+    struct net_conn *netfilter; /* NULL: this kernel has none */
 };
 
 /* ---- reading -----------------------------------------------------------------------------------
@@ -110,6 +112,24 @@ static int dump_settings(const struct net_set *want, struct net_set *out)
     return 0;
 }
 
+/* A kernel without nf_tables has no table of ours; that only matters when one is wanted. */
+static int dump_firewall(struct kernel *k, const char *table, struct net_set *out, struct err *err)
+{
+    struct net_firewall fw = {.n = 0};
+    int rc;
+
+    if (!k->netfilter || !table || strlen(table) >= sizeof(fw.table))
+        return 0;
+    memcpy(fw.table, table, strlen(table));
+    rc = net_nft_get(k->netfilter, &fw, NULL, err);
+    if (rc == -EOPNOTSUPP)
+        rc = 0;
+    else if (rc == 0 && (fw.n > 0 || fw.owner[0] || fw.has_more))
+        rc = net_set_add_firewall(out, &fw);
+    net_firewall_clear(&fw);
+    return rc;
+}
+
 static int kernel_dump(void *ctx, enum net_kind kind, const struct net_scope *scope,
                        struct net_set *out, struct err *err)
 {
@@ -121,7 +141,7 @@ static int kernel_dump(void *ctx, enum net_kind kind, const struct net_scope *sc
     case NET_KIND_LINK:
         return net_link_dump(k->conn, take_link, out, err);
     case NET_KIND_FIREWALL:
-        return 0;
+        return dump_firewall(k, scope->nft_table, out, err);
     case NET_KIND_SETTING:
         return scope->want ? dump_settings(scope->want, out) : 0;
     case NET_KIND_ADDR:
@@ -355,19 +375,32 @@ static bool is_direct(const struct net_op *op)
            (object->kind == NET_KIND_LINK && op->verb == NET_CREATE);
 }
 
+/* A table without rules is one that is not there. */
+static int do_firewall(struct kernel *k, const struct net_op *op, struct err *err)
+{
+    struct net_firewall want = *(op->want ? op->want : op->have)->firewall;
+
+    if (!k->netfilter)
+        return err_set(err, -EOPNOTSUPP, "this kernel has no netfilter (module nfnetlink)");
+    if (op->verb == NET_DELETE)
+        want.n = 0;
+    return net_nft_put(k->netfilter, &want, err);
+}
+
 static int do_direct(struct kernel *k, const struct net_op *op, struct err *err)
 {
+    const struct net_object *object = op->want ? op->want : op->have;
     char path[NET_SETTING_PATH];
     struct net_sysctl key;
 
+    if (object->kind == NET_KIND_FIREWALL)
+        return do_firewall(k, op, err);
+    if (object->kind == NET_KIND_LINK)
+        return net_link_make(k->conn, &object->link, err);
     if (op->verb == NET_DELETE)
-        return err_set(err, -EOPNOTSUPP, "it cannot be removed");
-    if (op->want->kind == NET_KIND_LINK)
-        return net_link_make(k->conn, &op->want->link, err);
-    if (op->want->kind == NET_KIND_FIREWALL)
-        return err_set(err, -EOPNOTSUPP, "not built in");
-    setting_key(&op->want->setting, path, &key);
-    return net_sysctl_write(&key, op->want->setting.value, err);
+        return err_set(err, -EOPNOTSUPP, "a setting has a value and cannot be removed");
+    setting_key(&object->setting, path, &key);
+    return net_sysctl_write(&key, object->setting.value, err);
 }
 
 static int run_op(struct run *run, size_t i)
@@ -435,7 +468,14 @@ static int kernel_listen(void *ctx, const struct net_owner *owner, struct net_mo
 {
     struct kernel *k = ctx;
 
-    return net_monitor_open(out, owner->protocol, net_conn_port(k->conn), err);
+    const struct net_monitor_scope scope = {
+        .protocol = owner->protocol,
+        .port = net_conn_port(k->conn),
+        .table = owner->table,
+        .netfilter_port = k->netfilter ? net_conn_port(k->netfilter) : 0,
+    };
+
+    return net_monitor_open(out, &scope, err);
 }
 
 int net_kernel_open(struct net_kernel *out, struct err *err)
@@ -450,6 +490,8 @@ int net_kernel_open(struct net_kernel *out, struct err *err)
         free(k);
         return rc;
     }
+    if (net_conn_open_netfilter(&k->netfilter, NULL) < 0)
+        k->netfilter = NULL;
     *out = (struct net_kernel){
         .ctx = k, .dump = kernel_dump, .apply = kernel_apply, .listen = kernel_listen};
     return 0;
@@ -462,6 +504,7 @@ void net_kernel_close(struct net_kernel *kernel)
     if (!k)
         return;
     net_conn_close(k->conn);
+    net_conn_close(k->netfilter);
     free(k);
     *kernel = (struct net_kernel){0};
 }

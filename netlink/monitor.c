@@ -19,17 +19,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "netlink/nft_monitor.h"
 
 #define MONITOR_RCVBUF_BYTES   (4 << 20)
 #define MONITOR_DATAGRAM_BYTES (32 << 10)
 #define MONITOR_READS_MAX      65536
 
 struct net_monitor {
+    int epoll; /* readable when one of the two is */
     int fd;
+    struct net_nft_monitor *nft; /* NULL: this kernel has no nf_tables */
     _Alignas(struct nlmsghdr) uint8_t datagram[MONITOR_DATAGRAM_BYTES];
 };
 
@@ -67,47 +71,69 @@ static int monitor_join(int fd)
     return 0;
 }
 
-int net_monitor_open(struct net_monitor **out, uint8_t protocol, uint32_t port, struct err *err)
+static int open_route(struct net_monitor *monitor, const struct net_monitor_scope *scope)
 {
-    struct net_monitor *monitor = calloc(1, sizeof(*monitor));
     const struct sockaddr_nl any = {.nl_family = AF_NETLINK};
     const int size = MONITOR_RCVBUF_BYTES;
-    int rc = -ENOMEM;
+    int rc;
 
-    if (!monitor)
-        return err_set(err, rc, "listening to the kernel: out of memory");
     monitor->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-    if (monitor->fd < 0 || bind(monitor->fd, (const void *)&any, sizeof(any)) < 0) {
-        rc = -errno;
-        goto fail;
-    }
+    if (monitor->fd < 0 || bind(monitor->fd, (const void *)&any, sizeof(any)) < 0)
+        return -errno;
     if (setsockopt(monitor->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
         (void)setsockopt(monitor->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-    rc = monitor_filter(monitor->fd, protocol, port);
-    if (rc == 0)
-        rc = monitor_join(monitor->fd);
-    if (rc < 0)
-        goto fail;
-    *out = monitor;
-    return 0;
+    rc = monitor_filter(monitor->fd, scope->protocol, scope->port);
+    return rc < 0 ? rc : monitor_join(monitor->fd);
+}
 
-fail:
-    net_monitor_close(monitor);
-    return err_set(err, rc, "cannot listen to the kernel's news: %s", strerror(-rc));
+static int watch(const struct net_monitor *monitor, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    return epoll_ctl(monitor->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+int net_monitor_open(struct net_monitor **out, const struct net_monitor_scope *scope,
+                     struct err *err)
+{
+    struct net_monitor *monitor = calloc(1, sizeof(*monitor));
+    int rc;
+
+    if (!monitor)
+        return err_set(err, -ENOMEM, "listening to the kernel: out of memory");
+    monitor->fd = -1;
+    monitor->epoll = epoll_create1(EPOLL_CLOEXEC);
+    rc = monitor->epoll < 0 ? -errno : open_route(monitor, scope);
+    if (rc == 0)
+        rc = watch(monitor, monitor->fd);
+    if (rc < 0)
+        err_set(err, rc, "cannot listen to the kernel's news: %s", strerror(-rc));
+    /* Without nf_tables there is nothing to hear, and the rest goes on. */
+    if (rc == 0 && scope->table && scope->netfilter_port &&
+        net_nft_monitor_open(&monitor->nft, scope->table, scope->netfilter_port, NULL) == 0)
+        rc = watch(monitor, net_nft_monitor_fd(monitor->nft));
+    if (rc < 0)
+        net_monitor_close(monitor);
+    else
+        *out = monitor;
+    return rc;
 }
 
 void net_monitor_close(struct net_monitor *monitor)
 {
     if (!monitor)
         return;
+    net_nft_monitor_close(monitor->nft);
     if (monitor->fd >= 0)
         close(monitor->fd);
+    if (monitor->epoll >= 0)
+        close(monitor->epoll);
     free(monitor);
 }
 
 int net_monitor_fd(const struct net_monitor *monitor)
 {
-    return monitor->fd;
+    return monitor->epoll;
 }
 
 /* The name of the program, if that process is still there. */
@@ -153,12 +179,11 @@ static ssize_t monitor_receive(struct net_monitor *monitor, bool *kernel)
     return n;
 }
 
-int net_monitor_read(struct net_monitor *monitor, struct net_monitor_news *news)
+static int read_route(struct net_monitor *monitor, struct net_monitor_news *news)
 {
     const struct nlmsghdr *nlh = (const void *)monitor->datagram;
     uint32_t port = 0;
 
-    *news = (struct net_monitor_news){0};
     for (int i = 0; i < MONITOR_READS_MAX; i++) {
         bool kernel = false;
         ssize_t n = monitor_receive(monitor, &kernel);
@@ -179,4 +204,25 @@ int net_monitor_read(struct net_monitor *monitor, struct net_monitor_news *news)
     }
     name_sender(port, news->who);
     return 0;
+}
+
+static int read_nft(struct net_monitor *monitor, struct net_monitor_news *news)
+{
+    struct net_nft_news nft = {.changed = false};
+    int rc = net_nft_monitor_read(monitor->nft, &nft);
+
+    news->changed = news->changed || nft.changed;
+    news->lost = news->lost || nft.lost;
+    if (rc == 0 && nft.changed && nft.last.who[0])
+        snprintf(news->who, sizeof(news->who), "process %u (%.24s)", nft.last.pid, nft.last.who);
+    return rc;
+}
+
+int net_monitor_read(struct net_monitor *monitor, struct net_monitor_news *news)
+{
+    int rc;
+
+    *news = (struct net_monitor_news){0};
+    rc = read_route(monitor, news);
+    return rc == 0 && monitor->nft ? read_nft(monitor, news) : rc;
 }

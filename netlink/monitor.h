@@ -22,14 +22,17 @@ struct net_monitor_news {
     char who[NET_WHO_SIZE];
 };
 
-/**
- * net_monitor_open() - listen
- * @protocol: changes of routes, rules and addresses with another number are passed over
- * @port:     our own connection's: its changes are no news (net_conn_port())
- *
- * Return: 0 or -errno.
- */
-int net_monitor_open(struct net_monitor **out, uint8_t protocol, uint32_t port, struct err *err);
+/* What concerns us. */
+struct net_monitor_scope {
+    uint8_t protocol;        /* routes with another number are passed over */
+    uint32_t port;           /* our own connection's: its changes are no news (net_conn_port()) */
+    const char *table;       /* of nf_tables; NULL: none */
+    uint32_t netfilter_port; /* 0: this kernel has no netfilter */
+};
+
+/** net_monitor_open() - listen.  Return: 0 or -errno. */
+int net_monitor_open(struct net_monitor **out, const struct net_monitor_scope *scope,
+                     struct err *err);
 /** net_monitor_close() - NULL is allowed. */
 void net_monitor_close(struct net_monitor *monitor);
 

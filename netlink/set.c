@@ -113,6 +113,8 @@ int net_set_add_firewall(struct net_set *set, const struct net_firewall *firewal
 {
     struct net_firewall copy = *firewall;
 
+    if (firewall->n == 0 && !firewall->has_more)
+        return 0;
     return net_set_add(set, &(struct net_object){.kind = NET_KIND_FIREWALL, .firewall = &copy});
 }
 

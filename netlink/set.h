@@ -82,6 +82,7 @@ struct net_set *net_set_copy(const struct net_set *set);
  */
 int net_set_add(struct net_set *set, const struct net_object *object);
 int net_set_add_link(struct net_set *set, const struct net_link *link);
+/* Without rules it is a table that is not there, and nothing is added. */
 int net_set_add_firewall(struct net_set *set, const struct net_firewall *firewall);
 /* "ipv4/conf/tun0/..." waits for tun0. */
 int net_set_add_setting(struct net_set *set, const char *path, const char *value);

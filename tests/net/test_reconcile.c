@@ -101,10 +101,11 @@ static char *dump_all(void)
 {
     return run("ip -d addr show | sed 's/^[0-9]*: //; s/ numtxqueues.*//; /link.ether/d'; ip rule; "
                "ip -6 rule;"
-               "ip route show table all; ip -6 route show table all | sort;"
+               "ip route show table all | grep -v ^multicast; "
                "for d in tun0 ifb-tun0 v0; do tc qdisc show dev $d; tc class show dev $d;"
                "tc filter show dev $d; tc filter show dev $d parent 1:;"
-               "tc filter show dev $d ingress; done 2>/dev/null;"
+               "tc filter show dev $d ingress; done 2>/dev/null | grep -v 'index [0-9]* ref';"
+               "nft list ruleset | sed 's/packets [0-9]* bytes [0-9]*//';"
                "cat /proc/sys/net/ipv4/conf/*/send_redirects");
 }
 
@@ -238,6 +239,24 @@ static void add_ingress(struct net_set *set)
     assert_int_equal(net_set_add_filter(set, "tun0", &filter), 0);
 }
 
+static void add_firewall(struct net_set *set)
+{
+    struct net_firewall fw = {.n = 0};
+    const struct net_fw_rule masquerade = {.chain = NET_FW_POSTROUTING,
+                                           .oif = "v0",
+                                           .from = prefix("10.8.0.0/24"),
+                                           .action = NET_FW_MASQUERADE};
+    const struct net_fw_rule drop = {.chain = NET_FW_PREROUTING,
+                                     .not_iif = "tun0",
+                                     .to = prefix("10.8.0.1"),
+                                     .action = NET_FW_DROP};
+
+    assert_int_equal(net_firewall_add(&fw, &masquerade), 0);
+    assert_int_equal(net_firewall_add(&fw, &drop), 0);
+    assert_int_equal(net_set_add_firewall(set, &fw), 0);
+    net_firewall_clear(&fw);
+}
+
 /* A server as its file might have it. */
 static struct net_set *wish(void)
 {
@@ -264,6 +283,7 @@ static struct net_set *wish(void)
     add_shaper(set, "tun0", 4);
     add_shaper(set, "ifb-tun0", 4);
     add_ingress(set);
+    add_firewall(set);
     return set;
 }
 
@@ -369,6 +389,7 @@ static void check_all_there(void)
     shows("tc class show dev ifb-tun0", "class htb 1:5 parent 1:1 leaf 103:");
     shows("tc filter show dev tun0 parent 1:", "flowid 1:5");
     shows("tc filter show dev tun0 ingress", "Egress Redirect to device ifb-tun0");
+    shows("nft list table inet vpn", "ip saddr 10.8.0.0/24 masquerade");
     shows("cat /proc/sys/net/ipv4/conf/tun0/send_redirects", "0");
 }
 
@@ -421,6 +442,8 @@ static void test_drift(void **state)
          "class htb 1:3 parent 1:1 leaf 101: prio 0 rate 1Mbit"},
         {"tc qdisc del dev tun0 parent 1:4", "tc qdisc show dev tun0", "bfifo 102: parent 1:4"},
         {"ip link del ifb-tun0", "tc filter show dev tun0 ingress", "to device ifb-tun0"},
+        {"nft flush chain inet vpn prerouting", "nft list table inet vpn", "ip daddr 10.8.0.1"},
+        {"nft delete table inet vpn", "nft list table inet vpn", "masquerade"},
         {"ip rule add prio 77 lookup 5 protocol 86; ip rule add prio 78 lookup 5", "ip rule",
          "78:\tfrom all lookup 5"},
     };
@@ -471,6 +494,7 @@ static void test_down_again(void **state)
     hides("ip addr show tun0", "10.8.0.1");
     hides("tc qdisc show dev tun0", "htb");
     hides("tc qdisc show dev tun0", "ingress");
+    hides("nft list ruleset", "vpn");
     engine_stop();
 }
 
