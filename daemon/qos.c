@@ -366,10 +366,9 @@ static void tree_basics(struct qos_tree *tree, const struct config *config,
                           : NET_QDISC_BFIFO;
     /* By who might be connected, not by who is, or users would move as others come and go. */
     tree->nested = most + config->qos.n_classes > QOS_FLAT_MAX;
-    for (int d = 0; d < QOS_DIRECTIONS; d++) {
+    tree->whole = qos_offload(config);
+    for (int d = 0; d < QOS_DIRECTIONS; d++)
         tree->total[d] = bits_total(config, (enum qos_direction)d) / 8;
-        tree->whole[d] = qos_offload(config, (enum qos_direction)d);
-    }
     smallest_rates(tree, config);
 }
 

@@ -95,7 +95,7 @@ struct qos_tree {
     char device[QOS_DIRECTIONS][IFNAMSIZ];
     bool shaped[QOS_DIRECTIONS];
     uint32_t mtu;
-    bool whole[QOS_DIRECTIONS]; /* super-packets pass unsplit: see qos_offload() */
+    bool whole; /* super-packets pass unsplit: see qos_offload() */
     enum net_qdisc_kind leaf_kind;
     bool nested;
     uint64_t total[QOS_DIRECTIONS];    /* bytes per second */
@@ -147,13 +147,13 @@ int qos_lower(const struct config *config, const struct qos_support *support,
               struct err *err);
 
 /**
- * qos_offload() - may packets of up to 64 KiB pass the tree whole in this direction?
+ * qos_offload() - may packets of up to 64 KiB pass the trees whole?
  *
  * HTB sends a packet as a whole.  A super-packet of 64 KiB holds up a 5 Mbit class for 104 ms, all
- * others below a total of 100 Mbit for 5 ms and more; so they are left whole only where the total
- * is above that, and no class's ceiling is so low that a user would notice with their own packets.
+ * others below a total of 100 Mbit for 5 ms and more; so they are left whole only where the totals
+ * are above that, and no class's ceiling is so low that a user would notice with their own packets.
  */
-bool qos_offload(const struct config *config, enum qos_direction direction);
+bool qos_offload(const struct config *config);
 
 #define QOS_COMPLAINT_SIZE 256
 #define QOS_COMPLAINTS_MAX 5
@@ -175,7 +175,7 @@ size_t qos_complaints(const struct config *config, const struct qos_support *sup
 void qos_class_params(const struct qos_tree *tree, enum qos_direction direction,
                       struct net_class *cls);
 /** qos_leaf_params() - the qdisc for a leaf that gets @rate, at most @ceil bytes per second. */
-void qos_leaf_params(const struct qos_tree *tree, enum qos_direction direction, uint64_t rate,
-                     uint64_t ceil, struct net_qdisc *qdisc);
+void qos_leaf_params(const struct qos_tree *tree, uint64_t rate, uint64_t ceil,
+                     struct net_qdisc *qdisc);
 
 #endif

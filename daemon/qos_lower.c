@@ -96,7 +96,7 @@ static int add_leaf(const struct lowering *l, const struct qos_leaf *leaf)
     if (rc < 0)
         return rc;
     /* By what was promised: the queue is not resized each time that somebody comes or goes. */
-    qos_leaf_params(l->tree, d, leaf->promised[d], leaf->ceil[d], &qdisc);
+    qos_leaf_params(l->tree, leaf->promised[d], leaf->ceil[d], &qdisc);
     return net_set_add_qdisc(l->set, l->dev, &qdisc);
 }
 

@@ -51,7 +51,7 @@ static uint32_t burst_us(uint32_t mtu, uint64_t bytes_s)
 void qos_class_params(const struct qos_tree *tree, enum qos_direction direction,
                       struct net_class *cls)
 {
-    uint64_t packet = tree->whole[direction] ? SUPER_BYTES : tree->mtu;
+    uint64_t packet = tree->whole ? SUPER_BYTES : tree->mtu;
 
     cls->burst_us = burst_us(tree->mtu, cls->rate_bytes_s);
     cls->cburst_us = burst_us(tree->mtu, cls->ceil_bytes_s);
@@ -67,10 +67,10 @@ void qos_class_params(const struct qos_tree *tree, enum qos_direction direction,
                          max_u64(QUANTUM_MAX, packet));
 }
 
-static void fq_params(const struct qos_tree *tree, enum qos_direction direction, uint64_t rate,
-                      uint64_t ceil, struct net_fq_codel *fq)
+static void fq_params(const struct qos_tree *tree, uint64_t rate, uint64_t ceil,
+                      struct net_fq_codel *fq)
 {
-    uint64_t packet = tree->whole[direction] ? SUPER_BYTES : tree->mtu;
+    uint64_t packet = tree->whole ? SUPER_BYTES : tree->mtu;
     uint64_t queue = ceil * FQ_QUEUE_MS / 1000;
 
     fq->flows = FQ_FLOWS;
@@ -84,32 +84,30 @@ static void fq_params(const struct qos_tree *tree, enum qos_direction direction,
     fq->ecn = true;
 }
 
-void qos_leaf_params(const struct qos_tree *tree, enum qos_direction direction, uint64_t rate,
-                     uint64_t ceil, struct net_qdisc *qdisc)
+void qos_leaf_params(const struct qos_tree *tree, uint64_t rate, uint64_t ceil,
+                     struct net_qdisc *qdisc)
 {
-    uint64_t packet = tree->whole[direction] ? SUPER_BYTES : tree->mtu;
+    uint64_t packet = tree->whole ? SUPER_BYTES : tree->mtu;
 
     qdisc->kind = tree->leaf_kind;
     if (qdisc->kind == NET_QDISC_FQ_CODEL)
-        fq_params(tree, direction, rate, ceil, &qdisc->fq);
+        fq_params(tree, rate, ceil, &qdisc->fq);
     else
         qdisc->bfifo_limit_bytes =
             clamp(ceil * BFIFO_QUEUE_MS / 1000,
                   max_u64(BFIFO_PACKETS * (uint64_t)tree->mtu, 2 * packet), BFIFO_MAX);
 }
 
-bool qos_offload(const struct config *config, enum qos_direction direction)
+bool qos_offload(const struct config *config)
 {
     const struct config_qos *qos = &config->qos;
-    uint64_t total = direction == QOS_DOWNLOAD ? qos->download : qos->upload;
 
     if (!qos_wanted(config))
         return true;
     for (size_t i = 0; i < qos->n_classes; i++) {
-        const struct config_class *cls = &qos->classes[i];
-
-        if ((direction == QOS_DOWNLOAD ? cls->download.ceil : cls->upload.ceil) < OFFLOAD_CEIL_BITS)
+        if (qos->classes[i].download.ceil < OFFLOAD_CEIL_BITS ||
+            qos->classes[i].upload.ceil < OFFLOAD_CEIL_BITS)
             return false;
     }
-    return total >= OFFLOAD_TOTAL_BITS;
+    return qos->download >= OFFLOAD_TOTAL_BITS && qos->upload >= OFFLOAD_TOTAL_BITS;
 }

@@ -18,109 +18,10 @@
 #include "daemon/qos.h"
 #include "netlink/set.h"
 
-#define USERS_MAX    1200
-#define CLASSES      8
-#define SESSIONS_MAX 1200
-#define ROUNDS       60
-#define FLOOR        1000
+#include "tests/unit/qos_world.h"
 
-static const struct qos_support all = {.htb = true, .u32 = true, .ifb = true, .fq_codel = true};
-
-static uint32_t seed = 7;
-
-static uint32_t rnd(uint32_t n)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 17;
-    seed ^= seed << 5;
-    return seed % n;
-}
-
-/* ---- worlds -------------------------------------------------------------------------------- */
-
-static struct world {
-    struct config config;
-    struct config_user users[USERS_MAX];
-    struct ip_prefix networks[USERS_MAX];
-    struct config_class classes[CLASSES];
-    struct qos_session sessions[SESSIONS_MAX];
-    size_t n_sessions;
-} w;
-
-static struct config_rates random_rates(uint64_t total)
-{
-    struct config_rates rates = {.rate = 8000 * (1 + rnd((uint32_t)(total / 8000 / 20)))};
-
-    rates.ceil = rates.rate * (1 + rnd(4));
-    return rates;
-}
-
-static void random_world(size_t n_users)
-{
-    struct config_qos *qos = &w.config.qos;
-
-    memset(&w, 0, sizeof(w));
-    strcpy(w.config.device, "tun0");
-    w.config.mtu = 1400;
-    w.config.max_clients = 65535;
-    w.config.users = w.users;
-    w.config.n_users = n_users;
-    qos->download = 8000 * (uint64_t)(1000 + rnd(100000));
-    qos->upload = 8000 * (uint64_t)(1000 + rnd(100000));
-    qos->classes = w.classes;
-    qos->n_classes = CLASSES;
-    for (uint32_t i = 0; i < CLASSES; i++) {
-        struct config_class *cls = &w.classes[i];
-
-        snprintf(cls->name, sizeof(cls->name), "class%u", i);
-        cls->download = random_rates(qos->download);
-        cls->upload = random_rates(qos->upload);
-        cls->priority = rnd(8);
-        cls->shared = i < 3;
-    }
-    for (uint32_t i = 0; i < n_users; i++) {
-        struct config_user *user = &w.users[i];
-
-        snprintf(user->name, sizeof(user->name), "user%05u", i);
-        user->enabled = true;
-        user->cls = rnd(10) ? &w.classes[rnd(CLASSES)] : NULL;
-        if (rnd(4) == 0) {
-            char text[64];
-
-            if (rnd(2))
-                snprintf(text, sizeof(text), "172.%u.%u.0/24", 16 + i / 256, i % 256);
-            else
-                snprintf(text, sizeof(text), "2001:db8:%x::/48", i);
-            assert_int_equal(ip_prefix_parse(text, &w.networks[i]), 0);
-            user->networks = &w.networks[i];
-            user->n_networks = 1;
-        }
-    }
-}
-
-/* Addresses are unique; two users' may end in the same two bytes. */
-static struct qos_session session_of(uint32_t i)
-{
-    struct qos_session session = {.number = i, .user = w.users[i].name};
-    char text[64];
-
-    snprintf(text, sizeof(text), "10.%u.%u.%u", 8 + i % 3, (i / 3) / 200, 10 + (i / 3) % 200);
-    assert_int_equal(ip_addr_parse(text, &session.ip4), 0);
-    if (i % 4) {
-        snprintf(text, sizeof(text), "fd08::%x:%x", i % 5, 0x10 + i / 5);
-        assert_int_equal(ip_addr_parse(text, &session.ip6), 0);
-    }
-    return session;
-}
-
-static void random_sessions(void)
-{
-    w.n_sessions = 0;
-    for (uint32_t i = 0; i < w.config.n_users; i++) {
-        if (rnd(3))
-            w.sessions[w.n_sessions++] = session_of(i);
-    }
-}
+#define ROUNDS 60
+#define FLOOR  1000
 
 /* ---- a kernel ------------------------------------------------------------------------------ */
 
@@ -537,15 +438,15 @@ static void test_params(void **state)
     struct net_class cls = {.rate_bytes_s = 125000, .ceil_bytes_s = 250000};
 
     (void)state;
-    qos_leaf_params(&tree, QOS_DOWNLOAD, 12500000, 12500000, &qdisc);
+    qos_leaf_params(&tree, 12500000, 12500000, &qdisc);
     assert_int_equal(qdisc.fq.target_us, 5000);
     assert_int_equal(qdisc.fq.interval_us, 100000);
     /* 640 kbit: a packet takes 17.5 ms, and the target is more. */
-    qos_leaf_params(&tree, QOS_DOWNLOAD, 80000, 80000, &qdisc);
+    qos_leaf_params(&tree, 80000, 80000, &qdisc);
     assert_int_equal(qdisc.fq.target_us, 26250);
     assert_true(qdisc.fq.limit >= 64 && qdisc.fq.memory_limit >= 65536);
     tree.leaf_kind = NET_QDISC_BFIFO;
-    qos_leaf_params(&tree, QOS_DOWNLOAD, 625000, 1250000, &qdisc);
+    qos_leaf_params(&tree, 625000, 1250000, &qdisc);
     assert_int_equal(qdisc.bfifo_limit_bytes, 75000); /* 60 ms at 10 Mbit */
     qos_class_params(&tree, QOS_DOWNLOAD, &cls);
     assert_int_equal(cls.quantum, 1400);
@@ -564,15 +465,16 @@ static void test_offload(void **state)
     (void)state;
     random_world(1);
     w.config.qos.n_classes = 1;
-    w.config.qos.download = 1000000000;
-    w.config.qos.upload = 50000000;
+    w.config.qos.download = w.config.qos.upload = 1000000000;
     set_class(0, 10000000, 100000000, false, false);
-    assert_true(qos_offload(&w.config, QOS_DOWNLOAD));
-    assert_false(qos_offload(&w.config, QOS_UPLOAD));
+    assert_true(qos_offload(&w.config));
+    w.config.qos.upload = 50000000;
+    assert_false(qos_offload(&w.config));
+    w.config.qos.upload = 1000000000;
     set_class(0, 5000000, 10000000, false, false);
-    assert_false(qos_offload(&w.config, QOS_DOWNLOAD));
+    assert_false(qos_offload(&w.config));
     w.config.qos.download = w.config.qos.upload = 0;
-    assert_true(qos_offload(&w.config, QOS_DOWNLOAD));
+    assert_true(qos_offload(&w.config));
 }
 
 int main(void)

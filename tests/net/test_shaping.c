@@ -1,0 +1,265 @@
+/*
+ * The users' trees in a real kernel, by way of the engine: laid out, changed, found unchanged,
+ * repaired, removed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "common/cleanup.h"
+#include "daemon/qos.h"
+#include "netlink/conn.h"
+#include "netlink/kernel.h"
+#include "netlink/link.h"
+#include "netlink/reconcile.h"
+#include "netlink/set.h"
+#include "netlink/tun.h"
+#include "tests/unit/qos_world.h"
+
+#define EXIT_SKIP 77
+#define ALIAS     "vpn-test"
+#define ROUNDS    12
+
+static struct net_conn *conn;
+static struct net_kernel kernel;
+static struct net_reconciler *engine;
+static int tun_fd = -1;
+
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        struct err err = {{0}};                                                                    \
+        int rc_ = (call);                                                                          \
+        if (rc_ != 0)                                                                              \
+            fail_msg("%s: %d, %s", #call, rc_, err.msg);                                           \
+    } while (0)
+
+static void run(const char *command)
+{
+    if (system(command) != 0) /* NOLINT(cert-env33-c): tests may call ip and tc */
+        fail_msg("%s", command);
+}
+
+/* This kernel's leaf is bfifo, or fq_codel where tests/vm/run has one. */
+static struct qos_support support = {.htb = true, .u32 = true, .ifb = true};
+
+static struct net_set *wish(void)
+{
+    struct net_link link = {.name = "tun0", .kind = "tun", .alias = ALIAS, .mtu = 1400, .up = true};
+    struct net_set *set = net_set_new();
+
+    assert_non_null(set);
+    OK(net_set_add_link(set, &link));
+    OK(qos_lower(&w.config, &support, w.sessions, w.n_sessions, ALIAS, set, &err));
+    OK(net_set_sort(set, &err));
+    return set;
+}
+
+static size_t planned(const struct net_set *set, char first[NET_OP_FORMAT_SIZE])
+{
+    struct net_plan *plan;
+    size_t n;
+
+    OK(net_reconciler_plan(engine, set, &plan, &err));
+    n = plan->n_ops + plan->n_waiting + plan->n_clashes;
+    first[0] = '\0';
+    if (plan->n_ops)
+        net_op_format(&plan->ops[0], first);
+    net_plan_free(plan);
+    return n;
+}
+
+/* Carry it out, and find nothing more to do. */
+static void settle(const struct net_set *set)
+{
+    char first[NET_OP_FORMAT_SIZE];
+
+    OK(net_reconciler_apply(engine, set, 0, NULL, &err));
+    if (planned(set, first) != 0)
+        fail_msg("still to do: %s", first);
+}
+
+static void test_worlds(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ROUNDS; i++) {
+        _cleanup_(net_set_freep) struct net_set *first = NULL;
+        _cleanup_(net_set_freep) struct net_set *second = NULL;
+
+        random_world(1 + rnd(40));
+        random_sessions();
+        first = wish();
+        settle(first);
+        random_sessions();
+        second = wish();
+        settle(second);
+        settle(first);
+    }
+}
+
+/* From below the limit of one qdisc to beyond it and back. */
+static void test_nested(void **state)
+{
+    static const size_t sizes[] = {40, 300, 700, 20};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        _cleanup_(net_set_freep) struct net_set *set = NULL;
+
+        random_world(sizes[i]);
+        random_sessions();
+        set = wish();
+        settle(set);
+    }
+}
+
+/* Another class, another rate: classes and leaves are changed, none is made or removed. */
+static void test_in_place(void **state)
+{
+    _cleanup_(net_set_freep) struct net_set *before = NULL;
+    _cleanup_(net_set_freep) struct net_set *after = NULL;
+    struct net_plan *plan;
+
+    (void)state;
+    random_world(20);
+    for (uint32_t i = 0; i < 20; i++) {
+        w.users[i].cls = &w.classes[3 + i % 5];
+        w.sessions[w.n_sessions++] = session_of(i);
+    }
+    before = wish();
+    settle(before);
+    w.users[5].cls = &w.classes[3 + 1];
+    w.classes[3].download.rate *= 2;
+    w.classes[3].download.ceil = 4 * w.classes[3].download.rate;
+    w.config.qos.upload *= 2;
+    after = wish();
+    OK(net_reconciler_plan(engine, after, &plan, &err));
+    assert_true(plan->n_ops > 0);
+    for (size_t i = 0; i < plan->n_ops; i++) {
+        char text[NET_OP_FORMAT_SIZE];
+
+        if (plan->ops[i].verb != NET_CHANGE)
+            fail_msg("%s", net_op_format(&plan->ops[i], text));
+    }
+    net_plan_free(plan);
+    settle(after);
+}
+
+/* Whatever somebody else breaks is put right. */
+static void test_drift(void **state)
+{
+    static const char *const damages[] = {
+        "tc qdisc del dev tun0 root",
+        "tc filter del dev tun0 parent 1:",
+        "tc filter del dev tun0 parent 1: pref 1",
+        "tc qdisc del dev tun0 ingress",
+        "tc qdisc del dev ifb-tun0 root",
+        "ip link set ifb-tun0 down",
+        "ip link del ifb-tun0",
+        "tc class change dev tun0 parent 1:1 classid 1:2 htb rate 1gbit quantum 1500",
+        "tc qdisc replace dev tun0 root handle 7: pfifo limit 5",
+        "tc qdisc replace dev tun0 parent 1:2 handle 99: pfifo limit 7",
+        "tc class add dev tun0 parent 1:1 classid 1:ffee htb rate 1mbit",
+        "tc filter add dev tun0 parent 1: protocol ip pref 9 u32 match ip sport 53 0xffff "
+        "flowid 1:2",
+    };
+    _cleanup_(net_set_freep) struct net_set *set = NULL;
+    char first[NET_OP_FORMAT_SIZE];
+
+    (void)state;
+    random_world(12);
+    for (uint32_t i = 0; i < 12; i++)
+        w.sessions[w.n_sessions++] = session_of(i);
+    set = wish();
+    settle(set);
+    for (size_t i = 0; i < ARRAY_SIZE(damages); i++) {
+        run(damages[i]);
+        if (planned(set, first) == 0)
+            fail_msg("not noticed: %s", damages[i]);
+        settle(set);
+    }
+}
+
+/* Without rates the trees are gone, and with them the second device. */
+static void test_off(void **state)
+{
+    _cleanup_(net_set_freep) struct net_set *set = NULL;
+    struct net_link link;
+    struct err err;
+
+    (void)state;
+    random_world(3);
+    random_sessions();
+    w.config.qos.download = w.config.qos.upload = 0;
+    set = wish();
+    settle(set);
+    assert_int_equal(net_link_get(conn, "ifb-tun0", &link, &err), -ENODEV);
+    run("! tc qdisc show dev tun0 | grep -E 'htb|ingress'");
+}
+
+static int group_setup(void **state)
+{
+    struct net_reconciler_config config = {
+        .owner = {.protocol = NET_PROTO_SERVER, .alias = ALIAS, .table = "vpn-test"}};
+    struct tun_options options = {.persist = false};
+    struct err err = {{0}};
+    int rc = net_conn_open(&conn, &err);
+
+    (void)state;
+    if (rc == 0)
+        rc = tun_attach(tun_fd, "tun0", &options, &err);
+    if (rc == 0 && system("ip link set tun0 alias " ALIAS " up") != 0) /* NOLINT(cert-env33-c) */
+        rc = err_set(&err, -EIO, "cannot set up the device");
+    if (rc == 0) {
+        rc = net_kernel_open(&kernel, &err);
+        if (rc == 0)
+            rc = net_reconciler_new(&kernel, &config, &engine, &err);
+    }
+    if (rc < 0)
+        fprintf(stderr, "# %s\n", err.msg);
+    support.fq_codel =
+        system("tc qdisc add dev lo root fq_codel 2>/dev/null") == 0; /* NOLINT(cert-env33-c) */
+    return rc;
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    net_reconciler_free(engine);
+    net_kernel_close(&kernel);
+    net_conn_close(conn);
+    close(tun_fd);
+    return 0;
+}
+
+static int skip_all(const char *why)
+{
+    fprintf(stderr, "skipped: %s: %s\n", why, strerror(errno));
+    return EXIT_SKIP;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_worlds),   cmocka_unit_test(test_nested),
+        cmocka_unit_test(test_in_place), cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_off),
+    };
+
+    if (geteuid() != 0)
+        return skip_all("needs root");
+    if (unshare(CLONE_NEWNET) < 0)
+        return skip_all("no network namespace");
+    tun_fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    if (tun_fd < 0)
+        return skip_all("/dev/net/tun");
+    return cmocka_run_group_tests_name("shaping", tests, group_setup, group_teardown);
+}
