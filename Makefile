@@ -29,7 +29,7 @@ say  = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 
 # ---- compiler ------------------------------------------------------------------------------------
 
-PKGS := libsodium libgcrypt libseccomp libnl-3.0 yaml-0.1 jansson libcap-ng
+PKGS := libsodium libgcrypt libseccomp libnl-3.0 yaml-0.1 jansson libcap-ng sqlite3
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
         -Wformat=2 -Wundef $(if $(WERROR),-Werror)
 HARD := -fPIE -fstack-protector-strong -fstack-clash-protection -fno-strict-overflow \
@@ -242,6 +242,7 @@ $(eval $(call test,test_config,unit,$(CONF) $(CONFIG),yaml-0.1 libsodium))
 $(eval $(call test,test_users,unit,$(CONF) $(CONFIG) daemon/users.c,yaml-0.1 libsodium))
 $(eval $(call test,test_lease,unit,$(CONF) $(CONFIG) $(LEASE),yaml-0.1 libsodium))
 $(eval $(call test,test_lower,unit,$(CONF) $(CONFIG) daemon/firewall.c netlink/firewall.c netlink/object.c,yaml-0.1 libsodium))
+$(eval $(call test,test_lease_store,unit,$(CONF) $(CONFIG) $(LEASE) daemon/lease_store.c,yaml-0.1 libsodium sqlite3))
 $(eval $(call test,test_reload,unit,$(CONF) $(CONFIG) daemon/config_keep.c $(LEASE),yaml-0.1 libsodium))
 $(eval $(call test,test_history,unit,$(CONF) daemon/history.c daemon/history_file.c,yaml-0.1 libsodium jansson))
 $(eval $(call test,test_profile,unit,$(CONF) client/profile.c,yaml-0.1 libsodium))
@@ -303,6 +304,7 @@ demo: deps
 DEPS := gcc make pkg-config libsodium-dev libgcrypt20-dev libseccomp-dev libnl-3-dev libyaml-dev \
         libjansson-dev libcap-ng-dev libcmocka-dev iproute2 iputils-ping perl procps
 DEPS += nftables conntrack
+DEPS += libsqlite3-dev
 DEPS_TEST := clang clang-format clang-tidy cppcheck iperf3 socat strace gdb man-db
 
 deps:
