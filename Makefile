@@ -81,13 +81,14 @@ DATAPATH += daemon/datapath/checksum.c daemon/datapath/gso.c daemon/datapath/coa
             daemon/datapath/lane_send.c daemon/datapath/lane_deliver.c daemon/datapath/offload.c \
             daemon/datapath/offload_try.c
 LEASE    := daemon/lease.c daemon/lease_table.c daemon/pool.c daemon/taken.c
+LEASE_IO := daemon/lease_store.c daemon/lease_writer.c common/helper.c
 CONFIG   := daemon/config.c daemon/config_check.c daemon/config_networks.c
 CONFIG   += daemon/config_routing.c
 CONFIG   += daemon/config_qos.c
 QOS      := daemon/qos.c daemon/qos_lower.c daemon/qos_params.c
 
 SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_change.c \
-              daemon/session_path.c daemon/login.c daemon/admission.c $(LEASE) daemon/ctl.c \
+              daemon/session_path.c daemon/login.c daemon/admission.c $(LEASE) $(LEASE_IO) daemon/ctl.c \
               daemon/init.c daemon/config_keep.c daemon/device.c daemon/enrol.c daemon/networks.c \
               daemon/push.c daemon/reload.c daemon/users.c $(CONFIG) $(DATAPATH) \
               $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
@@ -101,8 +102,8 @@ VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.
 
 VPNCTL_SRC += client/cmd_check.c common/schema_json.c
 
-SERVER_LIBS  := libsodium libnl-3.0 yaml-0.1 jansson libcap-ng
-CLIENT_LIBS  := $(SERVER_LIBS)
+CLIENT_LIBS  := libsodium libnl-3.0 yaml-0.1 jansson libcap-ng
+SERVER_LIBS  := $(CLIENT_LIBS) sqlite3
 VPNCTL_LIBS  := libsodium yaml-0.1 jansson
 ENCLAVE_LIBS := libsodium libgcrypt libseccomp
 

@@ -142,6 +142,8 @@ static void headline(const struct cmd *cmd, const json_t *reply)
 
 static void server(struct render_table *table, const json_t *reply)
 {
+    const json_t *leases = json_object_get(reply, "leases");
+
     render_table_cell(table, RENDER_STYLE_DIM, "  tunnel");
     render_table_cell(table, RENDER_STYLE_PLAIN, "%s, MTU %" PRIu64, cmd_text(reply, "device"),
                       cmd_int(reply, "mtu"));
@@ -152,6 +154,8 @@ static void server(struct render_table *table, const json_t *reply)
     render_table_cell(table, RENDER_STYLE_DIM, "  sessions");
     render_table_cell(table, RENDER_STYLE_PLAIN, "%" PRIu64 " (%" PRIu64 " users configured)",
                       cmd_int(reply, "sessions"), cmd_int(reply, "users"));
+    if (json_is_false(json_object_get(leases, "kept")))
+        line(table, "leases not kept", RENDER_STYLE_BAD, cmd_text(leases, "error"));
     traffic(table, json_object_get(reply, "traffic"));
 }
 

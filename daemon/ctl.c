@@ -6,6 +6,7 @@
 #include "common/version.h"
 #include "daemon/datapath/report.h"
 #include "daemon/netfilter.h"
+#include "daemon/lease_writer.h"
 #include "daemon/server.h"
 
 static json_t *json_prefix(const struct ip_prefix *prefix)
@@ -39,6 +40,17 @@ static json_t *drops(struct server *s, const struct dp_stats *stats)
     return out;
 }
 
+static json_t *leases(const struct server *s)
+{
+    const char *error = lease_writer_error(s->lease_writer);
+    json_t *out = json_pack("{s:I,s:b}", "active", (json_int_t)leases_active(s->leases), "kept",
+                            error == NULL);
+
+    if (out && error)
+        json_object_set_new(out, "error", json_string(error));
+    return out;
+}
+
 static json_t *on_status(struct server *s)
 {
     const struct config *c = s->config;
@@ -63,6 +75,7 @@ static json_t *on_status(struct server *s)
     json_object_set_new(reply, "enclave", report_enclave(s->link));
     json_object_set_new(reply, "sessions", json_integer(sessions_bound(s->sessions)));
     json_object_set_new(reply, "users", json_integer((json_int_t)c->n_users));
+    json_object_set_new(reply, "leases", leases(s));
     json_object_set_new(reply, "traffic",
                         json_pack("{s:I,s:I,s:I,s:I}", "rx_packets", (json_int_t)stats.rx_packets,
                                   "rx_bytes", (json_int_t)stats.rx_bytes, "tx_packets",

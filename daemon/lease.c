@@ -371,14 +371,6 @@ void leases_take_unsaved(struct leases *l, struct lease *lease)
     lease_set_unsaved(l, lease, false);
 }
 
-void leases_save_again(struct leases *l, uint32_t user, const uint8_t device[WIRE_DEVICE_ID_LEN])
-{
-    struct lease *lease = lease_find(l, user, device);
-
-    if (lease && lease->kept)
-        lease_set_unsaved(l, lease, true);
-}
-
 void leases_save_all(struct leases *l)
 {
     uint32_t i;

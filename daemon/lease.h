@@ -160,9 +160,7 @@ struct lease *leases_of_user(const struct leases *l, uint32_t user, const struct
 struct lease *leases_unsaved(const struct leases *l);
 /** leases_take_unsaved() - it is being written as it is now. */
 void leases_take_unsaved(struct leases *l, struct lease *lease);
-/** leases_save_again() - it was not written after all. */
-void leases_save_again(struct leases *l, uint32_t user, const uint8_t device[WIRE_DEVICE_ID_LEN]);
-/** leases_save_all() - nothing is written any more, or where it was written is lost. */
+/** leases_save_all() - what was written may be lost: write all of them again. */
 void leases_save_all(struct leases *l);
 /** leases_seen() - a bound one is there at this moment. */
 void leases_seen(struct leases *l, struct lease *lease, const struct clock *now);

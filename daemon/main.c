@@ -190,6 +190,8 @@ static int prepare(struct server *s, const struct config *config, const struct o
             return rc;
     }
     log_info("vpn-server " VPN_RELEASE " starting");
+    /* Without it no lease is kept; whoever writes there says so. */
+    (void)process_folder(config->state, account, 0750, NULL);
     *control_gid = process_group(config->control_group);
     *control_fd = ctl_listen(config->control_socket, account.uid,
                              *control_gid == (gid_t)-1 ? account.gid : *control_gid, 0660, err);

@@ -12,24 +12,28 @@
 
 #include "common/cleanup.h"
 #include "common/cred.h"
+#include "common/helper.h"
 #include "common/log.h"
 #include "common/process.h"
 #include "daemon/datapath/report.h"
 #include "daemon/device.h"
 #include "daemon/enrol.h"
+#include "daemon/lease_writer.h"
 #include "daemon/netfilter.h"
 #include "daemon/networks.h"
 #include "daemon/reload.h"
 #include "enclave/spawner.h"
 #include "netlink/conn.h"
 
-#define TICK_MS 1000
+#define TICK_MS      1000
+#define DISK_WAIT_MS 2000
 
 enum source {
     SOURCE_SIGNAL,
     SOURCE_ENCLAVE,
     SOURCE_DATAPATH,
     SOURCE_CONTROL,
+    SOURCE_HELPER,
 };
 
 /* ---- UDP
@@ -234,7 +238,9 @@ static void on_signal(struct server *s)
 
 static int wait_ms(const struct server *s)
 {
-    uint64_t left = s->probe_ms > s->now.mono_ms ? s->probe_ms - s->now.mono_ms : 0;
+    uint64_t writer_ms = lease_writer_due_ms(s->lease_writer);
+    uint64_t due_ms = writer_ms < s->probe_ms ? writer_ms : s->probe_ms;
+    uint64_t left = due_ms > s->now.mono_ms ? due_ms - s->now.mono_ms : 0;
 
     return left < TICK_MS ? (int)left : TICK_MS;
 }
@@ -262,6 +268,9 @@ int server_run(struct server *s)
             case SOURCE_CONTROL:
                 ctl_server_service(s->ctl, s->now.mono_ms);
                 break;
+            case SOURCE_HELPER:
+                helper_service(s->helper);
+                break;
             }
         }
         if (s->now.mono_ms >= s->probe_ms)
@@ -271,7 +280,9 @@ int server_run(struct server *s)
             sessions_tick(s);
             logins_tick(s);
             enrol_tick(s);
+            lease_writer_tick(s->lease_writer);
         }
+        lease_writer_run(s->lease_writer);
     }
     return s->exit_status;
 }
@@ -309,6 +320,19 @@ static int open_enclave(struct server *s, struct err *err)
     return link_start(s->link, err);
 }
 
+/* The helper thread, and what an earlier run has left to it. */
+static int open_leases(struct server *s, struct err *err)
+{
+    int rc = helper_new(&s->helper);
+
+    if (rc == 0)
+        rc = loop_add(&s->loop, helper_fd(s->helper), SOURCE_HELPER);
+    if (rc < 0)
+        return err_set(err, rc, "the helper thread: %s", strerror(-rc));
+    s->lease_writer = lease_writer_new(s);
+    return s->lease_writer ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
 int server_start(struct server *s, struct config *config, int control_fd, gid_t control_gid,
                  struct err *err)
 {
@@ -332,6 +356,9 @@ int server_start(struct server *s, struct config *config, int control_fd, gid_t 
     s->logins = logins_new(s->now.mono_ms);
     if (!s->users || !s->leases || !s->sessions || !s->logins)
         return err_set(err, -ENOMEM, "out of memory");
+    rc = open_leases(s, err);
+    if (rc < 0)
+        return rc;
     /* Both families of every client, and room for takeovers. */
     rc = datapath_init(&s->dp, DP_SERVER, s->lanes, 4 * config->max_clients + 64,
                        CONFIG_NETWORKS_MAX, err);
@@ -369,6 +396,8 @@ void server_stop(struct server *s)
     spawner_stop(&s->spawner);
     ctl_server_close(s->ctl);
     net_conn_close(s->net);
+    lease_writer_free(s->lease_writer, DISK_WAIT_MS);
+    (void)helper_close(s->helper, 100);
     logins_free(s->logins);
     sessions_free(s->sessions);
     leases_free(s->leases);

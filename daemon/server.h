@@ -16,6 +16,8 @@
 #include "enclave/link.h"
 #include "enclave/spawner.h"
 
+struct helper;
+struct lease_writer;
 struct net_conn;
 struct netfilter;
 
@@ -38,6 +40,8 @@ struct server {
     uint32_t max_users; /* what the enclave has room for */
     struct users *users;
     struct leases *leases;
+    struct helper *helper; /* the one helper thread */
+    struct lease_writer *lease_writer;
     struct sessions *sessions;
     uint64_t probe_ms; /* when the next path-MTU probe is due */
     struct logins *logins;

@@ -138,6 +138,7 @@ client_config() {
 
 SERVER=0 CLIENT=0
 server_start() { # [OPTION...]: leaves the pid in SERVER
+    : >"$T/server.log" # the child opens it later: what an earlier run said must be gone
     ip netns exec "$SRV" "$BIN/vpn-server" -v -c "$T/etc/vpn.yaml" "$@" >"$T/server.log" 2>&1 &
     SERVER=$!
     PIDS+=("$SERVER")

@@ -1,0 +1,143 @@
+#!/bin/bash
+# Leases outlive the server: addresses come back after a clean stop, after kill -9 at any moment, to
+# devices that were away meanwhile; a folder that cannot be written and a file that cannot be read
+# are said, and the service goes on.  Only packets of the user keep a session from timing out.
+#
+#   cli: one vpn-client, tunnels t1 to t6 of the users u1 to u6 (each its own device) ─── srv ─── inner
+. "$(dirname "$0")/lib.sh"
+topo_up
+server_config
+tunnels=6
+{
+    echo 'version: 1'
+    echo "state: $T/state"
+    echo "control: {socket: $T/many.sock}"
+    echo 'tunnels:'
+} >"$T/many.yaml"
+chmod 600 "$T/many.yaml"
+for ((i = 1; i <= tunnels; i++)); do
+    user_add "u$i" 192.0.2.1:51820 --key
+    # The profile's one tunnel, under another name, on a device of its own.
+    sed -n '/^tunnels:/,$p' "$T/u$i.client.yaml" | sed "1d; s/device: .*/device: t$i/; s/^  [^ ].*:$/  u$i:/" >>"$T/many.yaml"
+    grep -q 'device:' "$T/u$i.client.yaml" || echo "    device: t$i" >>"$T/many.yaml"
+    # One host, one server, six tunnels: each has a route of its own length to it.
+    printf '    routes: [10.8.0.%d/%d]\n' $((i == 1)) $((33 - i)) >>"$T/many.yaml"
+done
+
+vpnctl() { srv "$BIN/vpnctl" "$@" -s "$T/etc/vpn.sock"; }
+sessions() { [ "$(vpnctl users | grep -c ' online ')" = "$1" ]; }
+# addresses: "u1 t1 10.8.0.10 fd08::10" line by line, as the server says
+addresses() { vpnctl users | awk '$2 == "online" { print $1, $3, $4 }' | sort; }
+many_start() {
+    ip netns exec "$CLI" "$BIN/vpn-client" -c "$T/many.yaml" >"$T/client-many.log" 2>&1 &
+    MANY=$!
+    PIDS+=("$MANY")
+}
+crash() {
+    kill -9 "$SERVER"
+    wait "$SERVER" 2>/dev/null
+    wait_for 5 sh -c "! ip netns pids $SRV | grep -q ."
+}
+traffic_start() { # every tunnel sends something, so that a dead server is noticed at once
+    local i
+    TRAFFIC=()
+    for ((i = 1; i <= tunnels; i++)); do
+        ip netns exec "$CLI" ping -q -I "t$i" -i 0.2 -W 1 10.8.0.1 >/dev/null 2>&1 &
+        TRAFFIC+=($!)
+    done
+    PIDS+=("${TRAFFIC[@]}")
+}
+traffic_stop() { kill "${TRAFFIC[@]}"; wait "${TRAFFIC[@]}" 2>/dev/null; }
+unique() { [ -z "$(vpnctl users | awk '$2 == "online" { print $3; print $4 }' | tr -d , | grep -v '^-$' | sort | uniq -d)" ]; }
+
+check "the server starts" server_start
+many_start
+check "six tunnels are up" wait_for 15 sessions 6
+addresses >"$T/first"
+check "each has its own addresses" unique
+check "the state folder is nobody else's" sh -c "[ \"\$(stat -c %a '$T/etc/state')\" = 750 ]"
+
+# ---- restarts -------------------------------------------------------------------------------------
+stop "$SERVER"
+check "after a clean stop no log is left to be read back" test ! -e "$T/etc/state/leases.db-wal"
+server_start
+check "clean restart: all come back" wait_for 10 sessions 6
+addresses >"$T/now"
+check "to the same addresses" diff "$T/first" "$T/now"
+check "the server says what it found" grep -q '6 leases of an earlier run' "$T/server.log"
+
+# Dead at any moment: while clients come, have just come, are there.
+traffic_start
+for round in 1 2 3 4 5 6 7 8; do
+    crash
+    server_start
+    sleep "0.$((round * 13 % 10))" # some are back by now, some are not
+done
+check "killed eight times while they come back: all come back" wait_for 20 sessions 6
+addresses >"$T/now"
+check "to the same addresses again" diff "$T/first" "$T/now"
+check "the file was always good" sh -c "! ls '$T/etc/state' | grep -q unusable"
+
+# ---- devices that were away -----------------------------------------------------------------------
+traffic_stop
+stop "$MANY"
+check "all have left" wait_for 5 sessions 0
+crash
+server_start
+user_add newcomer 192.168.100.1:51820 && client_config newcomer 'routes: [10.8.0.0/24]'
+kill -HUP "$SERVER"
+check "a newcomer is known" wait_for 5 sh -c "ip netns exec $SRV $BIN/vpnctl users -s $T/etc/vpn.sock | grep -q newcomer"
+ip netns exec "$INNER" "$BIN/vpn-client" -c "$T/newcomer.yaml" >"$T/client-newcomer.log" 2>&1 & NEWCOMER=$!
+PIDS+=("$NEWCOMER")
+check "the newcomer connects" client_connected newcomer
+new4=$(inner ip -4 -o addr show dev tun0 | sed 's/.*inet \([0-9.]*\).*/\1/')
+check "to an address of nobody else's ($new4)" sh -c "! grep -q ' $new4,\\? ' '$T/first'"
+many_start
+check "the six come back" wait_for 15 sessions 7
+addresses | grep -v newcomer >"$T/now"
+check "to the addresses they had before" diff "$T/first" "$T/now"
+stop "$NEWCOMER"
+
+# ---- a folder that cannot be written --------------------------------------------------------------
+stop "$SERVER"
+chown root "$T/etc/state"; chmod 755 "$T/etc/state"
+rm -f "$T/etc/state/leases.db"*
+check "a read-only folder: the server starts" server_start
+check "and says what follows from it" grep -q 'state/leases.db: Permission denied: until this is mended, devices may not' "$T/server.log"
+check "all come back" wait_for 10 sessions 6
+check "vpnctl status says it, too" sh -c "ip netns exec $SRV $BIN/vpnctl status -s $T/etc/vpn.sock | grep -q 'Permission denied'"
+chmod 777 "$T/etc/state"
+check "when it is mended, it works again" wait_for 15 grep -q 'leases are written to .* again' "$T/server.log"
+check "it was said once" sh -c "[ \$(grep -c 'until this is mended' '$T/server.log') = 1 ]"
+addresses >"$T/now"
+crash
+server_start
+traffic_start
+check "and all is there after a crash" wait_for 20 sessions 6
+addresses >"$T/later"
+check "at the same addresses" diff "$T/now" "$T/later"
+traffic_stop
+
+# ---- a file that cannot be read -------------------------------------------------------------------
+crash
+rm -f "$T/etc/state/leases.db-wal"
+echo 'Dear diary, today I was a database.' >"$T/etc/state/leases.db"
+check "a file of somebody else's: the server starts" server_start
+check "and says where it is now" grep -q 'leases.db: the file is damaged; moved to .*leases.db.unusable-' "$T/server.log"
+check "it is still there" grep -q 'Dear diary' "$T/etc/state"/leases.db.unusable-*
+stop "$MANY"; stop "$SERVER"
+
+# ---- only packets of the user keep a session alive ------------------------------------------------
+printf 'server:\n  session-timeout: 6s\n' >"$T/etc/vpn.yaml.d/20-test.yaml"
+server_start
+many_start
+check "six are there" wait_for 15 sessions 6
+ip netns exec "$CLI" ping -q -I t1 -i 0.5 -W 1 10.8.0.1 >/dev/null 2>&1 & P=$!
+PIDS+=($P)
+check "who is silent is asked to leave after six seconds" wait_for 15 sh -c "[ \$(grep -c 'no traffic for 6 s' '$T/server.log') -ge 5 ]"
+check "who sends is not" sh -c "! grep -q 'u1: no traffic' '$T/server.log'"
+kill $P
+stop "$MANY"
+stop "$SERVER"
+check "the server ends with status 0" test $? = 0
+finish
