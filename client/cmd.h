@@ -23,6 +23,7 @@ struct cmd {
     const char *name;     /* the verb's argument, such as a user's name; NULL: none given */
     bool json;            /* -j */
     bool color;           /* as --color, NO_COLOR and the terminal decide */
+    bool all;             /* -a */
     bool client;          /* --client: ask vpn-client, not vpn-server */
     const char *socket;   /* -s or the default */
     const char *config;   /* -f or the default */

@@ -29,6 +29,7 @@ enum option_bit {
     OPTION_SECRET = 1 << 5,
     OPTION_OUTPUT = 1 << 6,
     OPTION_ENDPOINT = 1 << 7,
+    OPTION_ALL = 1 << 8,
 };
 
 #define OPTIONS_ASKING (OPTION_JSON | OPTION_COLOR | OPTION_FILE | OPTION_SOCKET)
@@ -44,6 +45,7 @@ enum {
 
 static const struct option long_options[] = {
     {"json", no_argument, NULL, 'j'},
+    {"all", no_argument, NULL, 'a'},
     {"color", optional_argument, NULL, LONG_COLOR},
     {"file", required_argument, NULL, 'f'},
     {"socket", required_argument, NULL, 's'},
@@ -76,7 +78,9 @@ static const struct verb {
     {"status", NULL, NULL, OPTIONS_ASKING | OPTION_CLIENT, cmd_status,
      "what the daemon is doing: tunnel, enclave, traffic, dropped packets",
      HELP_ASKING HELP_CLIENT},
-    {"users", NULL, NULL, OPTIONS_ASKING, cmd_users, "who may come in, and who is", HELP_ASKING},
+    {"users", NULL, NULL, OPTIONS_ASKING | OPTION_ALL, cmd_users, "who may come in, and who is",
+     "  -a, --all            also devices that are away, and the addresses they will "
+     "find\n" HELP_ASKING},
     {"kick", NULL, "NAME[/DEVICE]", OPTION_JSON | OPTION_FILE | OPTION_SOCKET, cmd_kick,
      "end a user's sessions, or those of one device",
      "  -j, --json           JSON: how many sessions were ended\n"
@@ -185,8 +189,12 @@ static int options_parse(struct parsed *p, int argc, char **argv)
 {
     int c;
 
-    while ((c = getopt_long(argc, argv, "jf:s:o:hV", long_options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "ajf:s:o:hV", long_options, NULL)) != -1) {
         switch (c) {
+        case 'a':
+            p->given |= OPTION_ALL;
+            p->cmd.all = true;
+            break;
         case 'j':
             p->given |= OPTION_JSON;
             p->cmd.json = true;

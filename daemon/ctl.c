@@ -92,22 +92,30 @@ static json_int_t load(const _Atomic uint64_t *counter)
     return (json_int_t)atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+/* The device and its addresses. */
+static json_t *json_lease(const struct lease *lease)
+{
+    json_t *out = json_object(), *addresses = json_array();
+    char device[2 * WIRE_DEVICE_ID_LEN + 1];
+
+    lease_device_format(lease, device);
+    if (lease->ip4.family)
+        json_array_append_new(addresses, json_addr(&lease->ip4));
+    if (lease->ip6.family)
+        json_array_append_new(addresses, json_addr(&lease->ip6));
+    json_object_set_new(out, "device", json_string(device));
+    json_object_set_new(out, "addresses", addresses);
+    return out;
+}
+
 static json_t *json_session(struct server *s, const struct server_session *session)
 {
     struct dp_peer *peer = peers_get(&s->dp.peers, session->peer);
-    json_t *out = json_object(), *addresses = json_array();
-    char device[2 * WIRE_DEVICE_ID_LEN + 1];
+    json_t *out = json_lease(session->lease);
     struct path path;
     int64_t silent_ms;
     time_t heard;
 
-    lease_device_format(session->lease, device);
-    if (session->lease->ip4.family)
-        json_array_append_new(addresses, json_addr(&session->lease->ip4));
-    if (session->lease->ip6.family)
-        json_array_append_new(addresses, json_addr(&session->lease->ip6));
-    json_object_set_new(out, "device", json_string(device));
-    json_object_set_new(out, "addresses", addresses);
     json_object_set_new(out, "since", report_time((time_t)(session->since_us / 1000000)));
     if (!peer)
         return out;
@@ -142,6 +150,24 @@ static json_t *json_user(struct server *s, const struct config_user *user)
     return out;
 }
 
+/* Devices that are not here, and the addresses they will find again. */
+static json_t *json_away(const struct server *s, uint32_t id)
+{
+    json_t *out = json_array();
+    struct lease *lease = NULL;
+
+    while ((lease = leases_of_user(s->leases, id, lease)) != NULL) {
+        json_t *item;
+
+        if (lease->state != LEASE_IDLE)
+            continue;
+        item = json_lease(lease);
+        json_object_set_new(item, "last_seen", report_time((time_t)lease->last_seen_s));
+        json_array_append_new(out, item);
+    }
+    return out;
+}
+
 /* Where the user is in the list: the list is in the order of the configuration. */
 static size_t user_index(struct server *s, uint32_t id)
 {
@@ -150,14 +176,20 @@ static size_t user_index(struct server *s, uint32_t id)
     return user ? (size_t)(user->conf - s->config->users) : SIZE_MAX;
 }
 
-static json_t *on_users(struct server *s)
+static json_t *on_users(struct server *s, const json_t *request)
 {
+    bool all = json_is_true(json_object_get(request, "all"));
     json_t *reply = ctl_reply_ok(), *users = json_array();
     const struct server_session *session = NULL;
     size_t i;
 
-    for (i = 0; i < s->config->n_users; i++)
-        json_array_append_new(users, json_user(s, &s->config->users[i]));
+    for (i = 0; i < s->config->n_users; i++) {
+        json_t *user = json_user(s, &s->config->users[i]);
+
+        if (all)
+            json_object_set_new(user, "away", json_away(s, users_id(s->users, i)));
+        json_array_append_new(users, user);
+    }
     while ((session = sessions_each(s->sessions, (struct server_session *)(uintptr_t)session)) !=
            NULL) {
         json_t *list;
@@ -217,7 +249,7 @@ json_t *server_ctl(void *ctx, const char *cmd, const json_t *request, const stru
     if (strcmp(cmd, "status") == 0)
         return on_status(s);
     if (strcmp(cmd, "users") == 0)
-        return on_users(s);
+        return on_users(s, request);
     if (strcmp(cmd, "identity") == 0)
         return on_identity(s);
     if (strcmp(cmd, "kick") == 0)

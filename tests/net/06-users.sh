@@ -64,7 +64,8 @@ client_config bob "$net"
 sed -i 's|192.0.3.1:51820|192.0.2.1:51820|; s|state-bob|state-bob2|; s|bob.sock|bob2.sock|' "$T/bob.yaml"
 cp "$T/bob.yaml" "$T/bob2.yaml"
 client_start bob2
-check "bob's second device is told of the limit" wait_for 15 grep -qiE 'device' "$T/client-bob2.log"
+check "bob's second device is told of the limit, and what to do" wait_for 15 grep -q \
+    "this user has as many devices logged in as is allowed: disconnect one, or ask the server's operator for a higher max-devices" "$T/client-bob2.log"
 check "it got no address" sh -c "! ip -n $CLI addr show dev tun0 2>/dev/null | grep -q 'inet 10'"
 stop "$CLIENT"; stop "$CLIENT2"; stop "$SERVER"
 
@@ -81,7 +82,8 @@ stop "$CLIENT"
 client_config cid "$net"
 sed -i 's|192.0.3.1:51820|192.0.2.1:51820|' "$T/cid.yaml"
 client_start cid
-check "cid is told that the pool is full" wait_for 15 grep -qiE 'pool|address' "$T/client-cid.log"
+check "cid is told that the pool is full, and what to do" wait_for 15 grep -q \
+    'the server has no address left: wait until a device logs out, or ask its operator for a larger pool' "$T/client-cid.log"
 check "cid is not connected" sh -c "! grep -qE '[: ]connected\$' '$T/client-cid.log'"
 stop "$CLIENT"; stop "$CLIENT2"
 finish

@@ -54,6 +54,11 @@ check "the server starts" server_start
 many_start
 check "six tunnels are up" wait_for 15 sessions 6
 addresses >"$T/first"
+vpnctl -j users >"$T/users.json"
+check "JSON has integers for bytes, and times of RFC 3339" sh -c "
+    [ \$(grep -cE '\"[rt]x_bytes\": [0-9]+,?\$' '$T/users.json') = 12 ] &&
+    [ \$(grep -cE '\"(since|last_received)\": \"20[0-9-]{8}T[0-9:]{8}Z\"' '$T/users.json') = 12 ] &&
+    [ \$(grep -cE '\"endpoint\": \"192.0.2.2:[0-9]+\"' '$T/users.json') = 6 ]"
 check "each has its own addresses" unique
 check "the state folder is nobody else's" sh -c "[ \"\$(stat -c %a '$T/etc/state')\" = 750 ]"
 
@@ -82,8 +87,16 @@ check "the file was always good" sh -c "! ls '$T/etc/state' | grep -q unusable"
 traffic_stop
 stop "$MANY"
 check "all have left" wait_for 5 sessions 0
+away() { vpnctl users -a | awk '$2 == "offline" && $3 != "-" { print $1, $3, $4 }' | sort; }
+away >"$T/now"
+check "vpnctl users -a shows what they will find" diff "$T/first" "$T/now"
 crash
 server_start
+away >"$T/now"
+check "and so does a server that has just begun" diff "$T/first" "$T/now"
+vpnctl -j users -a >"$T/users.json"
+check "in JSON with times of RFC 3339" sh -c "[ \$(grep -cE '\"last_seen\": \"20[0-9-]{8}T[0-9:]{8}Z\"' '$T/users.json') = 6 ]"
+check "and a version" grep -qE '^  "version": 1,?$' "$T/users.json"
 user_add newcomer 192.168.100.1:51820 && client_config newcomer 'routes: [10.8.0.0/24]'
 kill -HUP "$SERVER"
 check "a newcomer is known" wait_for 5 sh -c "ip netns exec $SRV $BIN/vpnctl users -s $T/etc/vpn.sock | grep -q newcomer"
