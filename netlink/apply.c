@@ -235,33 +235,34 @@ static void roll_back(const struct task *failed, const struct net_set *start,
 /* ---- what came of it ---------------------------------------------------------------------------
  */
 
-/* Objects that are still not as wanted, and why. */
+/* Objects that are still not as wanted, and why.  A refusal says more than what came of it. */
 static int report(const struct net_plan *left, const struct round *round,
-                  net_apply_refused *refused, void *ctx, struct net_outcome *outcome,
+                  const struct net_apply_options *options, struct net_outcome *outcome,
                   struct err *err)
 {
+    const struct net_op *open = NULL;
     char text[NET_OP_FORMAT_SIZE];
     int rc = 0;
 
     for (size_t i = 0; i < left->n_ops; i++) {
         const struct net_op *op = &left->ops[i];
         const struct refusal *refusal = op->implied ? NULL : find_refusal(round, op);
+        const char *why;
 
-        if (op->implied)
+        if (!op->implied && !open)
+            open = op;
+        if (!refusal)
             continue;
-        if (refusal) {
-            const char *why = refusal->why ? refusal->why : strerror(-refusal->rc);
-
-            outcome->refused++;
-            if (refused)
-                refused(ctx, op, refusal->rc, why);
-            if (rc == 0)
-                rc = err_set(err, -EREMOTEIO, "%s", why);
-        } else if (rc == 0) {
-            rc = err_set(err, -EAGAIN, "the kernel did not keep what was set: %s",
-                         net_op_format(op, text));
-        }
+        why = refusal->why ? refusal->why : strerror(-refusal->rc);
+        outcome->refused++;
+        if (options->refused)
+            options->refused(options->ctx, op, refusal->rc, why);
+        if (rc == 0)
+            rc = err_set(err, -EREMOTEIO, "%s", why);
     }
+    if (rc == 0 && open)
+        rc = err_set(err, -EAGAIN, "the kernel did not keep what was set: %s",
+                     net_op_format(open, text));
     return rc;
 }
 
@@ -304,7 +305,7 @@ static int carry_out(struct task *task, const struct net_apply_options *options,
     if (rc == 0)
         rc = defer_early(task->left, &task->round);
     if (rc == 0)
-        rc = report(task->left, &task->round, options->refused, options->ctx, outcome, err);
+        rc = report(task->left, &task->round, options, outcome, err);
     if (rc == 0 && options->mode == NET_ALL_OR_NOTHING && task->left->n_clashes > 0)
         rc = clash_error(task->left, err);
     outcome->sent = task->sent;

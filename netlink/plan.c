@@ -81,12 +81,22 @@ static const struct net_object *find_link(const struct net_set *set, const char 
     return net_set_find(set, &id);
 }
 
+/* Unwanted and yet let be: what lingers, and a TUN that some process holds. */
+static bool let_be(const struct net_object *have)
+{
+    const struct net_noun *noun = net_noun_of(have->kind);
+
+    if (have->kind == NET_KIND_LINK)
+        return strcmp(have->link.kind, "tun") == 0 && have->link.carrier;
+    return noun->lingers && noun->lingers(have);
+}
+
 struct device {
     uint32_t ifindex; /* 0: it is not there */
     bool up;
 };
 
-/* The device as it will be when the plan's links are made. */
+/* The device as it will be when the plan is done: made, changed, removed or as it is. */
 static struct device find_device(const struct planner *p, const char *name)
 {
     const struct net_object *asked = find_link(p->asked, name);
@@ -101,7 +111,7 @@ static struct device find_device(const struct planner *p, const char *name)
             return device;
         device.ifindex = there ? there->link.ifindex : NET_IFINDEX_PENDING + (uint32_t)place;
         device.up = asked->link.up;
-    } else if (there) {
+    } else if (there && !(find_link(p->snapshot->have, name) && !let_be(there))) {
         device.ifindex = there->link.ifindex;
         device.up = there->link.up;
     }
@@ -238,16 +248,6 @@ static int step_judge(struct planner *p)
 
 /* ---- 2: merge ----------------------------------------------------------------------------------
  */
-
-/* Unwanted and yet let be: what lingers, and a TUN that some process holds. */
-static bool let_be(const struct net_object *have)
-{
-    const struct net_noun *noun = net_noun_of(have->kind);
-
-    if (have->kind == NET_KIND_LINK)
-        return strcmp(have->link.kind, "tun") == 0 && have->link.carrier;
-    return noun->lingers && noun->lingers(have);
-}
 
 /* The objects there from @j on that have one identity; the kernel may hold several. */
 static size_t same_id(const struct planner *p, size_t j)

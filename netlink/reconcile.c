@@ -191,16 +191,23 @@ static int complete(const struct net_set *want, const struct net_owner *owner, s
  */
 
 /* Did the run before leave the object so that this operation would have been no need? */
-static bool is_drift(const struct net_reconciler *r, const struct net_op *op)
+static bool is_drift(const struct net_reconciler *r, const struct net_plan *plan,
+                     const struct net_op *op)
 {
-    const struct net_object *settled;
+    const struct net_object *settled, *have;
 
     if (!r->settled || op->implied)
         return false;
     settled = net_set_find(r->settled, net_op_object(op));
+    /* What waits may stand nevertheless, as a route of IPv6 on a link that is down. */
     if (op->verb == NET_DELETE)
-        return !settled && !net_set_find(r->want, op->have);
-    return settled && net_object_same(op->want, settled);
+        return !settled && !net_set_find(r->want, op->have) &&
+               !(r->last && net_set_find(r->last->left, op->have));
+    if (!settled || !net_object_same(op->want, settled))
+        return false;
+    /* As it should be, and yet made again: the plan's own doing, for what it hangs on. */
+    have = net_set_find(plan->snapshot->have, op->want);
+    return !have || !net_object_same(op->want, have);
 }
 
 static const char *drift_verb(const struct net_op *op)
@@ -300,7 +307,7 @@ static int find_drift(struct run *run, const struct net_plan *plan)
         const struct cause *cause;
         bool held;
 
-        if (!is_drift(run->r, op))
+        if (!is_drift(run->r, plan, op))
             continue;
         cause = find_cause(run, object);
         held = cause ? cause->held : let_be(run, op);
@@ -449,6 +456,15 @@ static void run_clear(struct run *run)
     free(run->told.keys);
 }
 
+/* Where a route clashed, it is not tried again and again, but looked whether it still would. */
+static bool knows_clash(const struct net_reconciler *r)
+{
+    for (size_t i = 0; r->last && i < r->last->n_clashes; i++)
+        if (r->last->clashes[i].want->kind == NET_KIND_ROUTE)
+            return true;
+    return false;
+}
+
 /* Read, plan, tell drift, carry out.  Return: 0 or -errno. */
 static int run_steps(struct run *run, bool *nothing, struct err *err)
 {
@@ -459,7 +475,7 @@ static int run_steps(struct run *run, bool *nothing, struct err *err)
     run->hold = net_set_new();
     if (!run->hold)
         return err_set(err, -ENOMEM, "out of memory");
-    rc = net_apply_plan(&r->kernel, &r->config.owner, r->want, false, &plan, err);
+    rc = net_apply_plan(&r->kernel, &r->config.owner, r->want, knows_clash(r), &plan, err);
     if (rc < 0 || !plan)
         return rc;
     *nothing = plan->n_ops == 0;
