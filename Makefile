@@ -87,6 +87,8 @@ CONFIG   += daemon/config_routing.c
 CONFIG   += daemon/config_qos.c
 QOS      := daemon/qos.c daemon/qos_lower.c daemon/qos_params.c
 
+PROFILE := client/profile.c client/profile_check.c
+
 SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_change.c \
               daemon/session_path.c daemon/login.c daemon/admission.c $(LEASE) $(LEASE_IO) daemon/ctl.c \
               daemon/init.c daemon/config_keep.c daemon/device.c daemon/enrol.c daemon/networks.c \
@@ -94,11 +96,11 @@ SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_chan
               $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
 SERVER_SRC += daemon/firewall.c daemon/netfilter.c
-CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/pushed.c client/device_id.c client/profile.c common/helper.c \
+CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/pushed.c client/device_id.c $(PROFILE) common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
               client/cmd_user.c client/cmd_kick.c client/cmd_identity.c client/password.c client/render.c \
-              client/profile.c $(CONFIG) $(COMMON_BASE) common/log.c common/ctl.c common/ctl_call.c $(COMMON_CONF)
+              $(PROFILE) $(CONFIG) $(COMMON_BASE) common/log.c common/ctl.c common/ctl_call.c $(COMMON_CONF)
 
 VPNCTL_SRC += client/cmd_check.c common/schema_json.c
 
@@ -247,11 +249,11 @@ $(eval $(call test,test_lower,unit,$(CONF) $(CONFIG) daemon/firewall.c netlink/f
 $(eval $(call test,test_lease_store,unit,$(CONF) $(CONFIG) $(LEASE) daemon/lease_store.c,yaml-0.1 libsodium sqlite3))
 $(eval $(call test,test_reload,unit,$(CONF) $(CONFIG) daemon/config_keep.c $(LEASE),yaml-0.1 libsodium))
 $(eval $(call test,test_history,unit,$(CONF) daemon/history.c daemon/history_file.c,yaml-0.1 libsodium jansson))
-$(eval $(call test,test_profile,unit,$(CONF) client/profile.c,yaml-0.1 libsodium))
+$(eval $(call test,test_profile,unit,$(CONF) $(PROFILE),yaml-0.1 libsodium))
 $(eval $(call test,test_init,unit,$(CONF) $(CONFIG) daemon/init.c,yaml-0.1 libsodium))
 $(eval $(call test,test_ctl,unit,common/ctl.c common/ctl_call.c common/ctl_server.c common/err.c,jansson))
 $(eval $(call test,test_ctl_call,unit,common/ctl.c common/ctl_call.c common/ctl_server.c common/err.c,jansson))
-$(eval $(call test,test_schema_json,unit,common/schema_json.c $(CONF) $(CONFIG) client/profile.c,yaml-0.1 libsodium jansson))
+$(eval $(call test,test_schema_json,unit,common/schema_json.c $(CONF) $(CONFIG) $(PROFILE),yaml-0.1 libsodium jansson))
 $(eval $(call test,test_render,unit,client/render.c common/text.c,jansson))
 
 # How each suite is run: tests/run prints TAP and a closing summary.
@@ -347,7 +349,7 @@ $(eval $(call fuzzer,fuzz_handshake,$(HS),libsodium))
 $(eval $(call fuzzer,fuzz_ipc,enclave/dispatch.c enclave/keystore.c enclave/replay.c $(HS) common/ip.c common/clock.c common/ipc.c,libsodium))
 $(eval $(call fuzzer,fuzz_ring,enclave/worker.c enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c enclave/end.c enclave/secret.c common/ring.c common/clock.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
 $(eval $(call fuzzer,fuzz_transport,enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
-$(eval $(call fuzzer,fuzz_yaml,$(CONF) $(CONFIG) client/profile.c,yaml-0.1 libsodium))
+$(eval $(call fuzzer,fuzz_yaml,$(CONF) $(CONFIG) $(PROFILE),yaml-0.1 libsodium))
 $(eval $(call fuzzer,fuzz_ctl,common/ctl.c common/ctl_server.c common/err.c,jansson))
 
 $(eval $(call fuzzer,fuzz_nft,$(NFT_PURE) $(IP),libnl-3.0))

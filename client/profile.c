@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/profile_check.h"
 #include "common/arena.h"
 #include "common/cleanup.h"
 #include "common/conf.h"
@@ -15,7 +16,6 @@
 #define NETWORKS_MAX    64
 #define SOCKET_PATH_MAX 107 /* sun_path of unix(7), less its NUL */
 #define GROUP_NAME_MAX  32
-#define PATH_SIZE       160
 
 static const char *const log_names[] = {"error", "warning", "info", "debug", NULL};
 
@@ -94,6 +94,42 @@ static const struct schema_field tunnel_fields[] = {
         SCHEMA_AT(profile_tunnel, mtu),
         .min = WIRE_MTU_MIN,
         .max = WIRE_MTU_MAX,
+    },
+    {
+        .key = "table",
+        .doc = "Routing table for the tunnel's routes; the main table stays as it is.",
+        .type = SCHEMA_UINT,
+        SCHEMA_AT(profile_tunnel, table),
+        .min = 1,
+        .max = PROFILE_TABLE_MAX,
+    },
+    {
+        .key = "uids",
+        .doc = "Users of this host, as 1101 or 1101-1199, whose packets take this tunnel or none.",
+        .type = SCHEMA_UIDS,
+        SCHEMA_AT(profile_tunnel, uids),
+    },
+    {
+        .key = "block-when-down",
+        .doc = "What the tunnel would carry is unreachable while it is down.",
+        .type = SCHEMA_BOOL,
+        SCHEMA_AT(profile_tunnel, block_when_down),
+        .preset = "false",
+    },
+    {
+        .key = "allow-lan",
+        .doc = "Private networks that this host is connected to are reached outside the tunnel.",
+        .type = SCHEMA_BOOL,
+        SCHEMA_AT(profile_tunnel, allow_lan),
+        .preset = "false",
+    },
+    {
+        .key = "exclude",
+        .doc = "Networks that are reached outside the tunnel.",
+        .type = SCHEMA_ROUTE,
+        .shape = SCHEMA_LIST,
+        SCHEMA_AT_N(profile_tunnel, exclude, n_exclude),
+        .max_items = NETWORKS_MAX,
     },
     {
         .key = "gateway",
@@ -193,174 +229,11 @@ static const struct schema_field root_fields[] = {
 };
 static const struct schema_table root_table = {.fields = root_fields, .n = ARRAY_SIZE(root_fields)};
 
-/* One tunnel with its entry in the tree, for places. */
-struct check {
-    struct profile *profile;
-    struct profile_tunnel *tunnel;
-    const struct doc_entry *entry;
-    struct problems *problems;
-};
-
-static void complain(const struct check *c, const char *key, const char *what)
-{
-    const struct doc_entry *e = key ? doc_entry_find(c->entry->value, key) : NULL;
-    char path[PATH_SIZE];
-
-    snprintf(path, sizeof(path), "tunnels.%s%s%s", c->entry->key, key ? "." : "", key ? key : "");
-    problem_add(c->problems, PROBLEM_ERROR, e ? &e->value->pos : &c->entry->pos, path, "%s", what);
-}
-
-static bool has(const struct check *c, const char *key)
-{
-    return doc_get(c->entry->value, key) != NULL;
-}
-
-static void check_credential(const struct check *c)
-{
-    if (has(c, "token-file") && has(c, "key-file"))
-        complain(c, "key-file", "stands beside token-file (keep one of the two)");
-    else if (!has(c, "token-file") && !has(c, "key-file"))
-        complain(c, NULL, "has no credential (write token-file: or key-file:)");
-    if (has(c, "token-file") && !has(c, "realm"))
-        complain(c, NULL, "realm is missing, which a token needs (copy it from the server's file)");
-}
-
-static void check_routes(const struct check *c)
-{
-    const struct profile_tunnel *t = c->tunnel;
-
-    for (size_t i = 0; i < t->n_routes; i++) {
-        for (size_t j = 0; j < i; j++) {
-            char text[IP_PREFIX_STRLEN], what[IP_PREFIX_STRLEN + 48];
-
-            if (t->routes[i].len != t->routes[j].len ||
-                !ip_addr_equal(&t->routes[i].addr, &t->routes[j].addr))
-                continue;
-            snprintf(what, sizeof(what), "%s is in the list twice (remove one)",
-                     ip_prefix_format(&t->routes[i], text));
-            complain(c, "routes", what);
-            return;
-        }
-    }
-}
-
-/* `default` would let the server reach everything that this host can. */
-static void check_networks(const struct check *c)
-{
-    const struct profile_tunnel *t = c->tunnel;
-
-    for (size_t i = 0; i < t->n_networks; i++) {
-        char text[IP_PREFIX_STRLEN], what[IP_PREFIX_STRLEN + 64];
-
-        if (t->networks[i].len > 0 && ip_prefix_is_routable(&t->networks[i]))
-            continue;
-        snprintf(what, sizeof(what), "%s cannot lie behind a client (write the network itself)",
-                 ip_prefix_format(&t->networks[i], text));
-        complain(c, "networks", what);
-        return;
-    }
-}
-
-/* A path that is relative counts from the folder of the file that says it. */
-static int path_resolve(const struct check *c, const char *key, const char **path)
-{
-    const struct doc_node *node = doc_get(c->entry->value, key);
-    const char *slash;
-    char *full;
-    size_t folder;
-
-    if (!*path || (*path)[0] == '/')
-        return 0;
-    slash = strrchr(node->pos.file, '/');
-    if (!slash)
-        return 0;
-    folder = (size_t)(slash - node->pos.file) + 1;
-    full = arena_array(c->profile->arena, folder + strlen(*path) + 1, 1);
-    if (!full)
-        return -ENOMEM;
-    memcpy(full, node->pos.file, folder);
-    memcpy(full + folder, *path, strlen(*path) + 1);
-    *path = full;
-    return 0;
-}
-
-static int check_tunnel(const struct check *c)
-{
-    struct profile_tunnel *t = c->tunnel;
-    char host[VALUE_HOST_MAX + 1];
-    int rc;
-
-    t->file = arena_strdup(c->profile->arena, c->entry->pos.file);
-    if (!t->file)
-        return -ENOMEM;
-    t->line = c->entry->pos.line;
-    t->own_network = !has(c, "routes");
-    if (t->server && value_endpoint(t->server, host, &t->server_port, NULL) == 0) {
-        t->server_host = arena_strdup(c->profile->arena, host);
-        if (!t->server_host)
-            return -ENOMEM;
-    }
-    check_credential(c);
-    check_routes(c);
-    check_networks(c);
-    rc = path_resolve(c, "token-file", &t->token_file);
-    return rc < 0 ? rc : path_resolve(c, "key-file", &t->key_file);
-}
-
-static int device_cmp(const void *a, const void *b)
-{
-    const struct check *ca = a, *cb = b;
-    int order = strncmp(ca->tunnel->device, cb->tunnel->device, IFNAMSIZ);
-
-    /* The tunnels are sorted by name and so their addresses are in that order. */
-    return order ? order : (ca->tunnel > cb->tunnel) - (ca->tunnel < cb->tunnel);
-}
-
-static int check_tunnels(void *out, const struct doc_node *root, struct problems *problems)
-{
-    struct profile *profile = out;
-    const struct doc_node *map = doc_get(root, "tunnels");
-    struct check *checks = arena_array(profile->arena, profile->n_tunnels, sizeof(*checks));
-    size_t n = 0;
-
-    if (!checks)
-        return -ENOMEM;
-    if (map && profile->n_tunnels == 0 && (doc_is_null(map) || map->kind == DOC_MAP))
-        problem_add(problems, PROBLEM_ERROR, &map->pos, "tunnels",
-                    "has no tunnel in it (vpnctl user add writes a file with one at the server)");
-    for (size_t i = 0; i < profile->n_tunnels; i++) {
-        struct profile_tunnel *t = &profile->tunnels[i];
-        const struct doc_entry *e = doc_entry_find(map, t->name);
-        int rc;
-
-        /* Its name was in error, or it is no map: that has been said. */
-        if (!e || (e->value->kind != DOC_MAP && !doc_is_null(e->value)))
-            continue;
-        checks[n] = (struct check){profile, t, e, problems};
-        rc = check_tunnel(&checks[n]);
-        if (rc < 0)
-            return rc;
-        n += t->device[0] != '\0';
-    }
-    if (n)
-        qsort(checks, n, sizeof(*checks), device_cmp);
-    for (size_t i = 1; i < n; i++) {
-        char what[IFNAMSIZ + PROFILE_NAME_MAX + 64];
-
-        if (strcmp(checks[i].tunnel->device, checks[i - 1].tunnel->device) != 0)
-            continue;
-        snprintf(what, sizeof(what), "%s is the device of tunnel %s already (write another)",
-                 checks[i].tunnel->device, checks[i - 1].tunnel->name);
-        complain(&checks[i], "device", what);
-    }
-    return 0;
-}
-
 const struct conf_kind profile_kind = {
     .table = &root_table,
     .size = sizeof(struct profile),
     .arena_offset = offsetof(struct profile, arena),
-    .check = check_tunnels,
+    .check = profile_check,
 };
 
 int profile_load(const char *path, struct profile **out, struct problems *problems)

@@ -10,6 +10,7 @@
 #include "common/ip.h"
 #include "common/log.h"
 #include "common/problem.h"
+#include "common/value.h"
 #include "common/wire.h"
 
 struct arena;
@@ -18,6 +19,7 @@ struct conf_kind;
 #define PROFILE_PATH        "/etc/vpn/client.yaml"
 #define PROFILE_TUNNELS_MAX 1024
 #define PROFILE_NAME_MAX    64
+#define PROFILE_TABLE_MAX   9999
 
 /* One login at one server. */
 struct profile_tunnel {
@@ -36,7 +38,14 @@ struct profile_tunnel {
     size_t n_routes;
     struct ip_prefix *networks; /* behind this client: what comes for them is taken in */
     size_t n_networks;
-    uint16_t mtu; /* 0: what the server says */
+    uint16_t mtu;   /* 0: what the server says */
+    uint32_t table; /* for its routes; 0: main, or one of our own */
+    bool has_uids;
+    struct value_span uids; /* whose packets are looked up in its table */
+    bool block_when_down;
+    bool allow_lan;
+    struct ip_prefix *exclude; /* stays outside */
+    size_t n_exclude;
     const char *file;
     uint32_t line;
 };

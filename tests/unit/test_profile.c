@@ -14,7 +14,7 @@
 
 #include "client/profile.h"
 
-#define BAD_FILES_MIN 7 /* fewer would mean that the folder was not found */
+#define BAD_FILES_MIN 8 /* fewer would mean that the folder was not found */
 
 #define TUNNEL                                                                                     \
     "    server: vpn.example.org:51820\n"                                                          \
