@@ -30,6 +30,7 @@ say  = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 # ---- compiler ------------------------------------------------------------------------------------
 
 PKGS := libsodium libgcrypt libseccomp libnl-3.0 yaml-0.1 jansson libcap-ng sqlite3
+PKGS += libcares
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
         -Wformat=2 -Wundef $(if $(WERROR),-Werror)
 HARD := -fPIE -fstack-protector-strong -fstack-clash-protection -fno-strict-overflow \
@@ -96,7 +97,7 @@ SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_chan
               $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
 SERVER_SRC += daemon/firewall.c daemon/netfilter.c
-CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/routing.c client/netstate.c client/pushed.c client/device_id.c $(PROFILE) common/helper.c \
+CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/dns.c client/routing.c client/netstate.c client/keeper.c client/pushed.c client/device_id.c $(PROFILE) common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
               client/cmd_user.c client/cmd_kick.c client/cmd_identity.c client/password.c client/render.c \
@@ -104,8 +105,9 @@ VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.
 
 VPNCTL_SRC += client/cmd_check.c common/schema_json.c
 
-CLIENT_LIBS  := libsodium libnl-3.0 yaml-0.1 jansson libcap-ng
-SERVER_LIBS  := $(CLIENT_LIBS) sqlite3
+DAEMON_LIBS  := libsodium libnl-3.0 yaml-0.1 jansson libcap-ng
+CLIENT_LIBS  := $(DAEMON_LIBS) libcares
+SERVER_LIBS  := $(DAEMON_LIBS) sqlite3
 VPNCTL_LIBS  := libsodium yaml-0.1 jansson
 ENCLAVE_LIBS := libsodium libgcrypt libseccomp
 
@@ -199,8 +201,8 @@ $(eval $(call test,test_pmtu,unit,daemon/datapath/pmtu.c))
 $(eval $(call test,test_peers,unit,daemon/datapath/peers.c common/ip.c))
 $(eval $(call test,test_timers,unit,client/timers.c))
 $(eval $(call test,test_stale,unit,client/stale.c))
-$(eval $(call test,test_routing,unit,client/routing.c common/ip.c))
-$(eval $(call test,test_helper,unit,common/helper.c client/resolve.c common/ip.c))
+$(eval $(call test,test_routing,unit,client/routing.c $(NET_PURE) $(IP)))
+$(eval $(call test,test_helper,unit,common/helper.c client/resolve.c client/dns.c $(IP),libsodium libcares))
 $(eval $(call test,test_device_id,unit,client/device_id.c common/err.c))
 
 KEYSTORE := enclave/keystore.c enclave/replay.c enclave/transport.c enclave/aead.c
@@ -309,6 +311,7 @@ DEPS := gcc make pkg-config libsodium-dev libgcrypt20-dev libseccomp-dev libnl-3
         libjansson-dev libcap-ng-dev libcmocka-dev iproute2 iputils-ping perl procps
 DEPS += nftables conntrack
 DEPS += libsqlite3-dev
+DEPS += libc-ares-dev
 DEPS_TEST := clang clang-format clang-tidy cppcheck iperf3 socat strace gdb man-db
 
 deps:

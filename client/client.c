@@ -19,7 +19,6 @@
 #include "common/process.h"
 #include "daemon/datapath/report.h"
 #include "daemon/datapath/udp.h"
-#include "netlink/conn.h"
 
 #define TICK_MAX_MS    60000
 #define EVENTS_MAX     128 /* per wake-up: signals and the enclave get their turn under a flood */
@@ -146,33 +145,105 @@ static int open_sockets(struct client *c, struct err *err)
     return any ? 0 : err_set(err, -EAFNOSUPPORT, "%s", why[TUNNEL_SOCKET_IP4].msg);
 }
 
-static int open_tunnels(struct client *c, struct err *err)
+static int init_tunnels(struct client *c, struct err *err)
 {
     const struct profile *p = c->profile;
 
     c->tunnels = calloc(p->n_tunnels, sizeof(*c->tunnels));
-    if (!c->tunnels)
+    c->netstate = calloc(p->n_tunnels, sizeof(*c->netstate));
+    if (!c->tunnels || !c->netstate)
         return err_set(err, -ENOMEM, "out of memory");
     c->env = (struct tunnel_env){.link = c->link,
                                  .dp = &c->dp,
-                                 .net = c->net,
+                                 .keeper = c->keeper,
                                  .helper = c->helper,
+                                 .dns = &c->dns,
                                  .now_ms = clock_mono_ms(),
                                  .pushed_max = PUSHED_ALL_MAX / p->n_tunnels,
                                  .many = p->n_tunnels > 1};
     for (size_t i = 0; i < p->n_tunnels; i++) {
-        const struct profile_tunnel *t = &p->tunnels[i];
+        tunnel_init(&c->tunnels[i], &c->env, &p->tunnels[i], (uint32_t)i);
+        c->netstate[i] = &c->tunnels[i].netstate;
+    }
+    return 0;
+}
+
+static int open_tunnels(struct client *c, struct err *err)
+{
+    const struct profile *p = c->profile;
+
+    for (size_t i = 0; i < p->n_tunnels; i++) {
+        struct tunnel *t = &c->tunnels[i];
+        const uint32_t lane = ((uint32_t)i + 1) % c->lanes;
         int fd = spawner_open_tun(&c->spawner, err);
         int rc;
 
         if (fd < 0)
             return fd;
+        if (c->dp.sockets[lane][TUNNEL_SOCKET_IP4] >= 0)
+            t->netstate.routing.port = udp_bound_port(c->dp.sockets[lane][TUNNEL_SOCKET_IP4]);
         /* Counted even when it fails: a device may have been made. */
-        rc = tunnel_open(&c->tunnels[c->n_tunnels++], &c->env, t, (uint32_t)i, fd, p->state, err);
+        c->n_tunnels++;
+        rc = tunnel_open(t, fd, p->state, err);
         if (rc < 0)
-            return p->n_tunnels > 1 ? err_prefix(err, rc, "%s: ", t->name) : rc;
+            return p->n_tunnels > 1 ? err_prefix(err, rc, "%s: ", p->tunnels[i].name) : rc;
     }
     return 0;
+}
+
+/* ---- the kernel's state -------------------------------------------------------------------------
+ */
+
+/* Make the kernel equal to what all tunnels need now. */
+static int settle(struct client *c, struct err *err)
+{
+    _cleanup_(net_set_freep) struct net_set *want = net_set_new();
+    int rc = -ENOMEM;
+
+    if (want)
+        rc = netstate_lower(c->netstate, c->profile->n_tunnels, c->dns.port, want);
+    return rc < 0 ? err_set(err, rc, "out of memory") : keeper_want(c->keeper, want, err);
+}
+
+static void settle_changes(struct client *c)
+{
+    struct err err;
+    int rc;
+
+    if (!c->env.changed)
+        return;
+    c->env.changed = false;
+    rc = settle(c, &err);
+    for (size_t i = 0; i < c->n_tunnels; i++)
+        tunnel_settled(&c->tunnels[i], rc, &err);
+}
+
+static void say_blocked(const struct client *c)
+{
+    for (size_t i = 0; i < c->profile->n_tunnels; i++)
+        if (c->profile->tunnels[i].block_when_down)
+            tunnel_line(&c->tunnels[i], LOG_LEVEL_INFO,
+                        "what this tunnel carries is blocked while it is down (block-when-down)");
+}
+
+/* Everything goes, but what tunnels block when nobody has asked us to end. */
+static void unsettle(struct client *c)
+{
+    _cleanup_(net_set_freep) struct net_set *want = net_set_new();
+    const bool asked = c->exit_status == 0;
+    struct err err;
+    int rc = want ? 0 : -ENOMEM;
+
+    if (!c->netstate || !c->keeper)
+        return;
+    if (rc == 0 && !asked)
+        rc = netstate_lower_blocks(c->netstate, c->profile->n_tunnels, want);
+    if (rc == 0 && net_set_count(want) > 0)
+        log_warning("what tunnels with block-when-down carry stays blocked: start vpn-client "
+                    "again, or lift it with vpn-client --unblock");
+    rc = rc < 0 ? err_set(&err, rc, "out of memory") : keeper_want(c->keeper, want, &err);
+    if (rc < 0)
+        log_warning("not removed: %s", err.msg);
 }
 
 static int open_loop(struct client *c, int control_fd, gid_t control_gid, struct err *err)
@@ -232,11 +303,17 @@ int client_start(struct client *c, const struct profile *profile, int control_fd
     if (rc == 0)
         rc = open_parts(c, err);
     if (rc == 0)
-        rc = net_conn_open(&c->net, err);
+        rc = keeper_new(&c->keeper, err);
+    if (rc == 0)
+        rc = dns_open(&c->dns, ROUTING_MARK, err);
+    if (rc == 0)
+        rc = init_tunnels(c, err);
     if (rc < 0)
         return rc;
-    if (netstate_clean(c->net, profile, &why) < 0)
-        log_warning("left behind by an earlier run: %s", why.msg);
+    /* Before anything else, so that nothing gets out; and what an earlier run left goes. */
+    if (settle(c, &why) < 0)
+        log_warning("%s", why.msg);
+    say_blocked(c);
     rc = open_sockets(c, err);
     if (rc == 0)
         rc = open_tunnels(c, err);
@@ -394,6 +471,7 @@ int client_run(struct client *c)
 
             next = due < next ? due : next;
         }
+        settle_changes(c);
     }
     return c->exit_status;
 }
@@ -407,9 +485,12 @@ void client_stop(struct client *c)
         tunnel_leave(&c->tunnels[i]);
     if (c->dp.n_lanes)
         datapath_stop(&c->dp, true);
-    for (size_t i = 0; i < c->n_tunnels; i++)
+    unsettle(c);
+    for (size_t i = 0; i < c->n_tunnels; i++) {
         if (tunnel_close(&c->tunnels[i], &err) < 0)
             log_warning("not removed: %s", err.msg);
+        tunnel_clear(&c->tunnels[i]);
+    }
     link_free(c->link);
     if (helper_close(c->helper, HELPER_WAIT_MS) < 0)
         log_debug("the name server still has not answered");
@@ -417,7 +498,9 @@ void client_stop(struct client *c)
         datapath_clear(&c->dp);
     spawner_stop(&c->spawner);
     ctl_server_close(c->ctl);
-    net_conn_close(c->net);
+    keeper_free(c->keeper);
+    dns_close(&c->dns);
     loop_clear(&c->loop);
     free(c->tunnels);
+    free(c->netstate);
 }

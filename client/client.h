@@ -25,12 +25,14 @@ struct client {
     struct loop loop;
     struct link *link;
     struct datapath dp;
-    struct net_conn *net;
+    struct keeper *keeper;
     struct helper *helper;
+    struct dns dns;
     struct ctl_server *ctl;
     struct tunnel_env env;
-    struct tunnel *tunnels;
-    size_t n_tunnels; /* opened */
+    struct tunnel *tunnels;           /* all of the profile's */
+    const struct netstate **netstate; /* likewise: of each */
+    size_t n_tunnels;                 /* opened */
     uint64_t drops[CLIENT_DROP_NUM];
     int64_t started_s; /* wall clock */
     bool ready_once;
@@ -47,7 +49,11 @@ int client_start(struct client *c, const struct profile *profile, int control_fd
                  struct err *err);
 /** client_run() - until a signal.  Return: the exit status. */
 int client_run(struct client *c);
-/** client_stop() - take leave of the servers and put the kernel back; half-started is fine. */
+/**
+ * client_stop() - take leave of the servers and put the kernel back; half-started is fine
+ *
+ * Unless it was asked to end, what tunnels block stays blocked.
+ */
 void client_stop(struct client *c);
 
 /** client_ctl() - a ctl_handler: what vpnctl is answered. */

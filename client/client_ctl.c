@@ -48,7 +48,7 @@ static json_t *report_addresses(const struct tunnel *t)
     json_t *addresses = json_array();
     char text[IP_PREFIX_STRLEN];
 
-    for (size_t i = 0; t->configured && i < t->netstate.n_addrs; i++)
+    for (size_t i = 0; i < t->netstate.n_addrs; i++)
         json_array_append_new(addresses,
                               json_string(ip_prefix_format(&t->netstate.addrs[i], text)));
     return addresses;

@@ -136,6 +136,7 @@ static void go(struct tunnel *t)
         return;
     }
     say_connecting(t);
+    tunnel_aim(t, &t->login.to.remote);
     ask(t);
 }
 
@@ -176,7 +177,7 @@ static void resolve(struct tunnel *t)
     t->login.phase = LOGIN_RESOLVING;
     if (t->resolving)
         return;
-    if (resolve_start(t->env->helper, t->profile->server_host, resolved, t) < 0)
+    if (resolve_start(t->env->helper, t->env->dns, t->profile->server_host, resolved, t) < 0)
         pause_for(t, NAME_RETRY_MS);
     else
         t->resolving = true;

@@ -7,11 +7,11 @@
 
 /**
  * profile_check() - check the tunnels, and fill in what follows from the keys
- * @profile: a struct profile, as schema_read() has filled it
+ * @out:  a struct profile, as schema_read() has filled it
  * @root:    the tree it came from, for places
  *
  * Return: 0, also with errors in @problems; -ENOMEM.
  */
-int profile_check(void *profile, const struct doc_node *root, struct problems *problems);
+int profile_check(void *out, const struct doc_node *root, struct problems *problems);
 
 #endif

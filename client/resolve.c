@@ -12,6 +12,7 @@
 
 struct resolve {
     struct helper_job job; /* first: the helper hands this back */
+    const struct dns *dns;
     resolve_done *done;
     void *ctx;
     char host[HOST_MAX + 1];
@@ -46,9 +47,8 @@ static void add(struct resolve_result *result, const struct addrinfo *ai)
         result->addrs[result->n++] = ep.addr;
 }
 
-static void work(struct helper_job *job)
+static void ask_system(struct resolve *r)
 {
-    struct resolve *r = (struct resolve *)job;
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM};
     struct addrinfo *list = NULL;
     const struct addrinfo *ai;
@@ -64,6 +64,15 @@ static void work(struct helper_job *job)
         snprintf(r->result.why, sizeof(r->result.why), "it has no address");
     if (rc == 0)
         freeaddrinfo(list);
+}
+
+static void work(struct helper_job *job)
+{
+    struct resolve *r = (struct resolve *)job;
+    struct err err;
+
+    if (dns_lookup(r->dns, r->host, r->result.addrs, RESOLVE_MAX, &r->result.n, &err) < 0)
+        ask_system(r);
     resolve_alternate(r->result.addrs, r->result.n);
 }
 
@@ -76,13 +85,15 @@ static void done(struct helper_job *job, bool cancelled)
     free(r);
 }
 
-int resolve_start(struct helper *helper, const char *host, resolve_done *callback, void *ctx)
+int resolve_start(struct helper *helper, const struct dns *dns, const char *host,
+                  resolve_done *callback, void *ctx)
 {
     struct resolve *r = calloc(1, sizeof(*r));
 
     if (!r)
         return -ENOMEM;
     r->job = (struct helper_job){.work = work, .done = done};
+    r->dns = dns;
     r->done = callback;
     r->ctx = ctx;
     snprintf(r->host, sizeof(r->host), "%s", host);

@@ -1,9 +1,15 @@
-/* A server's name to addresses, on the helper thread. */
+/*
+ * A server's name to addresses, on the helper thread.
+ *
+ * First past all tunnels (dns.h); then as everybody on this host does, which knows more than name
+ * servers (nsswitch.conf), but may ask through a tunnel.
+ */
 #ifndef CLIENT_RESOLVE_H
 #define CLIENT_RESOLVE_H
 
 #include <stddef.h>
 
+#include "client/dns.h"
 #include "common/helper.h"
 #include "common/ip.h"
 
@@ -22,12 +28,14 @@ typedef void resolve_done(void *ctx, const struct resolve_result *result);
 
 /**
  * resolve_start() - look a name up
+ * @dns: must live until the helper is closed
  * @host: a name; a literal address is better parsed
  * @ctx: must live until @callback was called or the helper was closed
  *
  * Return: 0 or -ENOMEM.
  */
-int resolve_start(struct helper *helper, const char *host, resolve_done *callback, void *ctx);
+int resolve_start(struct helper *helper, const struct dns *dns, const char *host,
+                  resolve_done *callback, void *ctx);
 
 /**
  * resolve_alternate() - order addresses so that the families take turns

@@ -161,9 +161,10 @@ void tunnel_connected(struct tunnel *t, const struct ipc_hs_done *done)
         t->since_ms = t->env->now_ms;
         tunnel_say(t, LOG_LEVEL_INFO, "authentication successful: %s", t->profile->user);
     }
-    tunnel_configure(t, &want);
-    if (t->configure_at_ms)
-        return; /* the complaint stays what status shows */
+    t->fresh = t->fresh || fresh;
+    if (tunnel_configure(t, &want))
+        return; /* tunnel_settled() says the rest */
+    t->fresh = false;
     if (fresh)
         tunnel_say(t, LOG_LEVEL_INFO, "connected");
     else {
@@ -240,7 +241,7 @@ static uint64_t session_tick(struct tunnel *t)
     if (t->configure_at_ms && now >= t->configure_at_ms) {
         struct netstate want = t->netstate;
 
-        tunnel_configure(t, &want);
+        (void)tunnel_configure(t, &want);
     }
     if (s->stale_at_ms && now < s->stale_at_ms + TIMERS_STALE_MS)
         next = s->stale_at_ms + TIMERS_STALE_MS;
@@ -335,10 +336,10 @@ void tunnel_moved(struct tunnel *t)
     struct dp_peer *peer = tunnel_peer(t);
     struct netstate want = t->netstate;
 
-    if (!peer || !t->configured)
+    if (!peer || !t->netstate.routing.up)
         return;
-    want.routing.server = peer_path(peer).remote.addr;
-    tunnel_configure(t, &want);
+    want.routing.server = peer_path(peer).remote;
+    (void)tunnel_configure(t, &want);
 }
 
 void tunnel_proven(struct tunnel *t)
@@ -400,9 +401,7 @@ void tunnel_control(struct tunnel *t, const uint8_t *record, size_t len)
         return;
     tunnel_lower(t, &t->session.lease, &want);
     want.routing.server = t->netstate.routing.server;
-    tunnel_configure(t, &want);
-    if (t->configure_at_ms == 0)
-        snprintf(t->message, sizeof(t->message), "connected");
+    (void)tunnel_configure(t, &want);
 }
 
 void tunnel_retry(struct tunnel *t)

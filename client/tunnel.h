@@ -15,6 +15,7 @@
 #ifndef CLIENT_TUNNEL_H
 #define CLIENT_TUNNEL_H
 
+#include "client/keeper.h"
 #include "client/netstate.h"
 #include "client/profile.h"
 #include "client/pushed.h"
@@ -111,11 +112,13 @@ enum complaint {
 struct tunnel_env {
     struct link *link;
     struct datapath *dp;
-    struct net_conn *net;
+    struct keeper *keeper;
     struct helper *helper;
+    struct dns *dns;
     uint64_t now_ms;
     size_t pushed_max; /* routes that a server may push to one tunnel */
     bool many;         /* more than one tunnel: lines carry its name */
+    bool changed;      /* some tunnel's netstate is not in the kernel yet */
 };
 
 struct tunnel {
@@ -134,9 +137,11 @@ struct tunnel {
     struct pushed pushed;        /* own_network: the server's routes */
     struct ip_prefix *told;      /* own_network: accepted sources, told to this enclave */
     size_t n_told;
-    struct netstate netstate; /* as applied */
-    struct ip_prefix *routes; /* own_network: netstate points here */
-    bool configured;
+    struct netstate netstate;    /* what it needs in the kernel */
+    struct ip_prefix *routes;    /* own_network: netstate points here */
+    bool opened;                 /* the device is ours */
+    bool setting;                /* not set yet, see tunnel_settled() */
+    bool fresh;                  /* then it is connected, which has not been said yet */
     uint64_t configure_at_ms;    /* when a refused configuration is tried again; 0: it is fine */
     uint64_t since_ms;           /* connected */
     uint64_t rx_bytes, tx_bytes; /* of sessions that are over */
@@ -145,17 +150,27 @@ struct tunnel {
     char message[256];               /* for status: what it does or why it does not */
 };
 
+/** tunnel_init() - from here on it says what it needs in the kernel; opens nothing. */
+void tunnel_init(struct tunnel *t, struct tunnel_env *env, const struct profile_tunnel *profile,
+                 uint32_t number);
 /**
- * tunnel_open() - device, device id, keys; connects nothing yet
+ * tunnel_open() - device and device id; connects nothing yet
  * @tun: a descriptor of /dev/net/tun; the tunnel's from here on, also on failure
  * @state_folder: where the device id is
  */
-int tunnel_open(struct tunnel *t, struct tunnel_env *env, const struct profile_tunnel *profile,
-                uint32_t number, int tun, const char *state_folder, struct err *err);
+int tunnel_open(struct tunnel *t, int tun, const char *state_folder, struct err *err);
 /** tunnel_leave() - tell the server; the lanes must still run. */
 void tunnel_leave(struct tunnel *t);
-/** tunnel_close() - remove rules, routes and the device.  Return: 0 or -errno with the sentence. */
+/** tunnel_close() - remove the device.  Return: 0 or -errno with the sentence. */
 int tunnel_close(struct tunnel *t, struct err *err);
+/** tunnel_clear() - free the rest. */
+void tunnel_clear(struct tunnel *t);
+
+/**
+ * tunnel_settled() - the kernel was made equal to what the tunnels need
+ * @rc: 0, or -errno with the sentence in @err
+ */
+void tunnel_settled(struct tunnel *t, int rc, const struct err *err);
 
 /** tunnel_enclave_ready() - lanes run on a fresh enclave: log in. */
 void tunnel_enclave_ready(struct tunnel *t);
@@ -214,8 +229,14 @@ void tunnel_disconnect(struct tunnel *t);
  * @want: n_addrs is 0 when the lease has no usable address; else tunnel_configure() must follow
  */
 void tunnel_lower(struct tunnel *t, const struct ipc_lease *lease, struct netstate *want);
-/** tunnel_configure() - set it, unless it is as it was; a refusal is tried again by the tick. */
-void tunnel_configure(struct tunnel *t, const struct netstate *want);
+/**
+ * tunnel_configure() - have it set before the loop sleeps; a refusal is tried again by the tick
+ *
+ * Return: false when it was so already, and tunnel_settled() will not be called.
+ */
+bool tunnel_configure(struct tunnel *t, const struct netstate *want);
+/** tunnel_aim() - a login goes to @server: its answer must find the way back. */
+void tunnel_aim(struct tunnel *t, const struct ip_endpoint *server);
 
 /** tunnel_allow() - tell the enclave one more prefix.  Return: as link_send_all(). */
 int tunnel_allow(struct tunnel *t, enum ipc_allow_end end, const struct ip_prefix *prefix);

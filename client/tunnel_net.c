@@ -12,7 +12,6 @@
 
 #include "client/device_id.h"
 #include "client/tunnel.h"
-#include "netlink/conn.h"
 #include "netlink/tun.h"
 
 #define CONFIGURE_AGAIN_MS 10000
@@ -20,12 +19,9 @@
 /* ---- the device -------------------------------------------------------------------------------
  */
 
-int tunnel_open(struct tunnel *t, struct tunnel_env *env, const struct profile_tunnel *profile,
-                uint32_t number, int tun, const char *state_folder, struct err *err)
+void tunnel_init(struct tunnel *t, struct tunnel_env *env, const struct profile_tunnel *profile,
+                 uint32_t number)
 {
-    const struct tun_options options = {0};
-    int port, rc;
-
     memset(t, 0, sizeof(*t));
     t->env = env;
     t->profile = profile;
@@ -33,40 +29,64 @@ int tunnel_open(struct tunnel *t, struct tunnel_env *env, const struct profile_t
     t->state = TUNNEL_DOWN;
     snprintf(t->message, sizeof(t->message), "waiting for the enclave");
     mac_keys_init(&t->mac, profile->server_key);
+    t->netstate.routing = (struct routing){
+        .number = number,
+        .device = profile->device,
+        .table = profile->table,
+        .has_uids = profile->has_uids,
+        .uids = profile->uids,
+        .block = profile->block_when_down,
+        .allow_lan = profile->allow_lan,
+        .routes = profile->routes,
+        .n_routes = profile->n_routes,
+        .exclude = profile->exclude,
+        .n_exclude = profile->n_exclude,
+        .networks = profile->networks,
+        .n_networks = profile->n_networks,
+    };
     memcpy(t->netstate.device, profile->device, sizeof(t->netstate.device));
+}
 
-    rc = device_id_load(state_folder, profile->name, t->device_id, err);
+int tunnel_open(struct tunnel *t, int tun, const char *state_folder, struct err *err)
+{
+    const struct tun_options options = {0};
+    const char *device = t->profile->device;
+    struct datapath *dp = t->env->dp;
+    int port, rc;
+
+    rc = device_id_load(state_folder, t->profile->name, t->device_id, err);
     if (rc == 0)
-        rc = netstate_device_check(env->net, profile->device, err);
+        rc = keeper_device_check(t->env->keeper, device, err);
     if (rc == 0)
-        rc = tun_attach(tun, profile->device, &options, err);
+        rc = tun_attach(tun, device, &options, err);
     if (rc == 0)
-        rc = netstate_device_claim(env->net, profile->device, &t->netstate.routing.ifindex, err);
+        rc = keeper_device_claim(t->env->keeper, device, err);
     /* Only now that it is marked as ours may it outlive us: then the next start adopts it. */
     if (rc == 0)
         rc = tun_set_persist(tun, true, err);
-    port = rc == 0 ? datapath_add_port(env->dp, false) : -1;
-    if (rc == 0 && port != (int)number)
+    port = rc == 0 ? datapath_add_port(dp, false) : -1;
+    if (rc == 0 && port != (int)t->number)
         rc = err_set(err, -ENOSPC, "too many tunnels");
     if (rc < 0) {
         close(tun);
         return rc;
     }
-    env->dp->ports[number].queue[(number + 1) % env->dp->n_lanes] = tun;
-    return datapath_port_offload(env->dp, number, true, err);
+    dp->ports[t->number].queue[(t->number + 1) % dp->n_lanes] = tun;
+    t->opened = true;
+    return datapath_port_offload(dp, t->number, true, err);
 }
 
 int tunnel_close(struct tunnel *t, struct err *err)
 {
-    int rc = 0;
+    return t->opened ? keeper_device_remove(t->env->keeper, t->profile->device, err) : 0;
+}
 
-    if (t->netstate.routing.ifindex != 0)
-        rc = netstate_remove(t->env->net, &t->netstate, err);
+void tunnel_clear(struct tunnel *t)
+{
     tunnel_untold(t);
     pushed_clear(&t->pushed);
     free(t->routes);
     t->routes = NULL;
-    return rc;
 }
 
 /* ---- what the lease says ----------------------------------------------------------------------
@@ -127,24 +147,20 @@ static void lower_routes(struct tunnel *t, struct netstate *want)
                         n, t->env->pushed_max);
     want->routing.routes = routes;
     want->routing.n_routes = kept;
-    want->routing.has_default = routing_has_default(routes, kept);
 }
 
 void tunnel_lower(struct tunnel *t, const struct ipc_lease *lease, struct netstate *want)
 {
     const struct profile_tunnel *p = t->profile;
 
-    memset(want, 0, sizeof(*want));
-    memcpy(want->device, p->device, sizeof(want->device));
+    *want = t->netstate;
     want->mtu = lease->mtu;
-    want->routing = (struct routing){
-        .number = t->number,
-        .ifindex = t->netstate.routing.ifindex,
-        .has_default = routing_has_default(p->routes, p->n_routes),
-        .server = t->login.to.remote.addr,
-        .routes = p->routes,
-        .n_routes = p->n_routes,
-    };
+    want->n_addrs = 0;
+    want->routing.up = true;
+    want->routing.ip4 = want->routing.ip6 = false;
+    want->routing.server = t->login.to.remote;
+    want->routing.routes = p->routes;
+    want->routing.n_routes = p->n_routes;
     add_address(want, 4, lease->ip4, lease->prefix4);
     add_address(want, 6, lease->ip6, lease->prefix6);
     if (p->own_network && want->n_addrs > 0)
@@ -155,7 +171,7 @@ static bool netstate_same(const struct netstate *a, const struct netstate *b)
 {
     bool same = a->mtu == b->mtu && a->n_addrs == b->n_addrs &&
                 a->routing.n_routes == b->routing.n_routes &&
-                ip_addr_equal(&a->routing.server, &b->routing.server);
+                ip_endpoint_equal(&a->routing.server, &b->routing.server);
 
     for (size_t i = 0; same && i < a->n_addrs; i++)
         same = prefix_equal(&a->addrs[i], &b->addrs[i]);
@@ -233,11 +249,10 @@ static void say_lease(struct tunnel *t, const struct netstate *want)
                    ip_prefix_format(&want->addrs[1], second));
     else
         tunnel_say(t, LOG_LEVEL_INFO, "VPN address assigned: %s", first);
-    if (want->routing.has_default && !(want->routing.ip4 && want->routing.ip6))
-        tunnel_line(t, LOG_LEVEL_WARNING,
-                    want->routing.ip4
-                        ? "the server gives no IPv6 address: IPv6 does not go through the tunnel"
-                        : "the server gives no IPv4 address: IPv4 does not go through the tunnel");
+    if (routing_is_full(&want->routing, 6) && !want->routing.ip6)
+        tunnel_line(t, LOG_LEVEL_WARNING, "the server gives no IPv6 address: IPv6 is unreachable");
+    if (routing_is_full(&want->routing, 4) && !want->routing.ip4)
+        tunnel_line(t, LOG_LEVEL_WARNING, "the server gives no IPv4 address: IPv4 is unreachable");
 }
 
 /* The routes of @want are the tunnel's from here on; those it had are given up. */
@@ -249,36 +264,60 @@ static void adopt_routes(struct tunnel *t, const struct netstate *want)
     t->routes = (struct ip_prefix *)(uintptr_t)want->routing.routes;
 }
 
-void tunnel_configure(struct tunnel *t, const struct netstate *want)
+bool tunnel_configure(struct tunnel *t, const struct netstate *want)
 {
-    const struct netstate former = t->netstate;
-    const bool again = t->configured && netstate_same(want, &former);
-    const bool same_lease = t->configured && want->n_addrs == former.n_addrs &&
-                            prefix_equal(&want->addrs[0], &former.addrs[0]) &&
-                            (want->n_addrs < 2 || prefix_equal(&want->addrs[1], &former.addrs[1]));
-    struct err err;
+    const struct netstate *former = &t->netstate;
+    const bool up = former->routing.up;
+    const bool same_lease = up && want->n_addrs == former->n_addrs &&
+                            prefix_equal(&want->addrs[0], &former->addrs[0]) &&
+                            (want->n_addrs < 2 || prefix_equal(&want->addrs[1], &former->addrs[1]));
     /* A fresh enclave must be told even when the kernel need not. */
-    int rc = allow_routes(t, &want->routing);
+    const int rc = allow_routes(t, &want->routing);
+    const bool again = up && rc == 0 && t->configure_at_ms == 0 && netstate_same(want, former);
 
-    if (again && rc == 0 && t->configure_at_ms == 0) {
-        t->netstate = *want;
-        adopt_routes(t, want);
-        return;
-    }
     if (!same_lease)
         say_lease(t, want);
-    if (rc < 0)
-        err_set(&err, rc, "the enclave cannot be told the tunnel's networks: %s", strerror(-rc));
-    else
-        rc = netstate_apply(t->env->net, want, t->configured ? &former : NULL, &err);
     t->netstate = *want;
     adopt_routes(t, want);
-    t->configured = true;
+    if (again)
+        return t->setting;
+    t->setting = true;
+    t->env->changed = true;
+    if (rc < 0) {
+        struct err err;
+
+        err_set(&err, rc, "the enclave cannot be told the tunnel's networks: %s", strerror(-rc));
+        tunnel_settled(t, rc, &err);
+    }
+    return true;
+}
+
+void tunnel_settled(struct tunnel *t, int rc, const struct err *err)
+{
+    const struct netstate *s = &t->netstate;
+
+    if (!t->setting)
+        return;
+    t->setting = false;
     t->configure_at_ms = rc < 0 ? t->env->now_ms + CONFIGURE_AGAIN_MS : 0;
-    if (rc < 0)
-        tunnel_complain(t, COMPLAINT_NETWORK, "%s", err.msg);
-    else
-        tunnel_say(t, LOG_LEVEL_INFO, "TUN interface %s configured (MTU %u, %zu route%s)",
-                   want->device, want->mtu, want->routing.n_routes,
-                   want->routing.n_routes == 1 ? "" : "s");
+    if (rc < 0) {
+        /* This complaint stays what status shows. */
+        tunnel_complain(t, COMPLAINT_NETWORK, "%s", err->msg);
+        return;
+    }
+    tunnel_say(t, LOG_LEVEL_INFO, "TUN interface %s configured (MTU %u, %zu route%s)", s->device,
+               s->mtu, s->routing.n_routes, s->routing.n_routes == 1 ? "" : "s");
+    if (t->fresh && t->state == TUNNEL_CONNECTED)
+        tunnel_say(t, LOG_LEVEL_INFO, "connected");
+    else if (t->state == TUNNEL_CONNECTED)
+        snprintf(t->message, sizeof(t->message), "connected");
+    t->fresh = false;
+}
+
+void tunnel_aim(struct tunnel *t, const struct ip_endpoint *server)
+{
+    if (ip_endpoint_equal(&t->netstate.routing.server, server))
+        return;
+    t->netstate.routing.server = *server;
+    t->env->changed = true;
 }

@@ -30,18 +30,20 @@
 
 struct options {
     const char *config, *pidfile;
-    bool background, check, verbose;
+    bool background, check, unblock, verbose;
 };
 
 static void usage(FILE *out)
 {
     fputs("usage: vpn-client [-c FILE] [-d] [-p PIDFILE] [-v]\n"
           "       vpn-client --check [-c FILE]\n"
+          "       vpn-client --unblock\n"
           "\n"
           "  -c, --config FILE   configuration (default " PROFILE_PATH ")\n"
           "  -d, --daemon        go to the background; log.file must be set\n"
           "  -p, --pidfile FILE  with -d (default " PIDFILE ")\n"
           "      --check         check the configuration and exit\n"
+          "      --unblock       remove what a run that was killed has left, and exit\n"
           "  -v, --verbose       log debug lines\n"
           "  -V, --version       print the version\n"
           "  -h, --help          print this\n",
@@ -52,10 +54,15 @@ static void usage(FILE *out)
 static int parse_options(int argc, char **argv, struct options *o)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},  {"daemon", no_argument, NULL, 'd'},
-        {"pidfile", required_argument, NULL, 'p'}, {"check", no_argument, NULL, 'k'},
-        {"verbose", no_argument, NULL, 'v'},       {"version", no_argument, NULL, 'V'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},
+        {"daemon", no_argument, NULL, 'd'},
+        {"pidfile", required_argument, NULL, 'p'},
+        {"check", no_argument, NULL, 'k'},
+        {"unblock", no_argument, NULL, 'u'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int c;
 
@@ -73,6 +80,9 @@ static int parse_options(int argc, char **argv, struct options *o)
             break;
         case 'k':
             o->check = true;
+            break;
+        case 'u':
+            o->unblock = true;
             break;
         case 'v':
             o->verbose = true;
@@ -102,6 +112,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 /* What the tunnels of one process cannot have together. */
 static void check_together(const struct profile *p, struct problems *problems)
 {
+    const uint32_t self = process_account("vpn", PROCESS_UID_DAEMON).uid;
     const struct profile_tunnel *first = NULL;
     size_t prefixes = 0;
 
@@ -111,7 +122,12 @@ static void check_together(const struct profile *p, struct problems *problems)
         char path[PROFILE_NAME_MAX + 32];
 
         prefixes += t->own_network ? NETSTATE_ADDRS : t->n_routes;
-        if (!routing_has_default(t->routes, t->n_routes))
+        if (t->has_uids && t->uids.first <= self && self <= t->uids.last) {
+            snprintf(path, sizeof(path), "tunnels.%s.uids", t->name);
+            problem_add(problems, PROBLEM_ERROR, &pos, path,
+                        "hold %u, as which vpn-client itself runs (leave it out)", self);
+        }
+        if (t->has_uids || t->table || !routing_has_default(t->routes, t->n_routes))
             continue;
         snprintf(path, sizeof(path), "tunnels.%s.routes", t->name);
         if (first)
@@ -259,6 +275,30 @@ static int check(const struct options *options, const struct profile *profile)
     return EX_OK;
 }
 
+/* What is ours in this network namespace, and nobody's any more. */
+static int unblock(void)
+{
+    _cleanup_(net_set_freep) struct net_set *nothing = net_set_new();
+    struct keeper *keeper = NULL;
+    struct err err;
+    int rc;
+
+    if (!process_has_net_admin())
+        rc = err_set(&err, -EPERM, "not permitted to remove rules and routes: start it as root");
+    else
+        rc = claim_instance(&err);
+    if (rc >= 0)
+        rc = keeper_new(&keeper, &err);
+    if (rc >= 0)
+        rc = nothing ? keeper_want(keeper, nothing, &err) : err_set(&err, -ENOMEM, "out of memory");
+    keeper_free(keeper);
+    if (rc < 0)
+        fprintf(stderr, "vpn-client: %s\n", err.msg);
+    if (rc == -EPERM || rc == -EACCES)
+        return EX_NOPERM;
+    return rc < 0 ? EX_FAILED : EX_OK;
+}
+
 /* From root to the end.  Return: the exit status. */
 static int start(const struct options *options, const struct profile *profile)
 {
@@ -310,6 +350,8 @@ int main(int argc, char **argv)
 
     if (rc >= 0)
         return rc;
+    if (options.unblock)
+        return unblock();
     rc = load(options.config, &profile);
     if (rc < 0)
         rc = rc == -EACCES || rc == -EPERM ? EX_NOPERM : EX_CONFIG;

@@ -169,11 +169,12 @@ static void keep(void *ctx, const struct resolve_result *result)
 static void test_resolve(void **state)
 {
     struct answer a = {0};
+    const struct dns dns = {.fd = -1};
     struct helper *h;
 
     (void)state;
     assert_int_equal(helper_new(&h), 0);
-    assert_int_equal(resolve_start(h, "192.0.2.7", keep, &a), 0);
+    assert_int_equal(resolve_start(h, &dns, "192.0.2.7", keep, &a), 0);
     while (!a.here) {
         struct pollfd p = {.fd = helper_fd(h), .events = POLLIN};
 

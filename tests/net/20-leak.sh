@@ -1,0 +1,164 @@
+#!/bin/bash
+# A full tunnel in bad company: routes that DHCP pushes (TunnelVision, CVE-2024-3661), a local
+# network of public addresses (TunnelCrack LocalNet), traffic to the server's own address (TunnelCrack
+# ServerIP), and a server that pushes routes over everything.  A witness on the client's eth0 sees
+# each packet that leaves beside the tunnel.  All of it with a strict rp_filter.
+#
+#   cli 192.0.2.2 ── eth0 ── 192.0.2.1 srv: also the gateway, an evil neighbour, and the internet:
+#       2001:db8:1::2        198.51.100.1, 8.8.8.8, 2001:db8:9::1
+. "$(dirname "$0")/lib.sh"
+topo_up
+cli sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1 net.ipv4.conf.default.rp_filter=1
+ip -n "$CLI" route add default via 192.0.2.1
+ip -n "$CLI" -6 route add default via 2001:db8:1::1
+for a in 198.51.100.1/32 8.8.8.8/32 2001:db8:9::1/128; do ip -n "$SRV" addr add $a dev lo; done
+ip -n "$SRV" addr add 192.0.2.7/24 dev eth0
+
+witness_start() {
+    rm -f "$T/leaks"
+    ip netns exec "$CLI" perl "$(dirname "$0")/witness.pl" eth0 "$T/leaks" 51820 2>"$T/witness.log" &
+    WITNESS=$!
+    PIDS+=($WITNESS)
+    wait_for 5 test -e "$T/leaks"
+}
+# What a host sends all day, at once: each must go somewhere, and nothing may wait for an answer.
+traffic() {
+    local a p jobs=()
+    for a in 198.51.100.1 8.8.8.8 192.0.2.1 192.0.2.7 192.0.2.99 100.64.0.1 2001:db8:9::1 2001:db8:1::1 2600::1; do
+        cli ping -c 2 -i 0.1 -W 1 "$a" & jobs+=($!)
+        for p in 53 443 51820; do
+            cli timeout 1 bash -c "echo x >/dev/udp/$a/$p" & jobs+=($!)
+        done
+        cli timeout 1 bash -c "echo x >/dev/tcp/$a/443" & jobs+=($!)
+    done
+    wait "${jobs[@]}"
+    return 0
+}
+none_leaked() { # the witness sees packets in order: one of ours that it must see comes last
+    ip netns exec "$CLI" ping -c 1 -W 0.1 -I eth0 192.0.2.250 >/dev/null 2>&1
+    ip -n "$CLI" neigh replace 192.0.2.250 lladdr 02:00:00:00:00:99 dev eth0 nud permanent
+    ip netns exec "$CLI" ping -c 1 -W 0.1 -I eth0 192.0.2.250 >/dev/null 2>&1
+    wait_for 3 grep -q '192.0.2.250' "$T/leaks" || { echo "the witness is blind"; return 1; }
+    ! grep -v '192.0.2.250' "$T/leaks"
+}
+quiet() { # DESCRIPTION: traffic, and nothing of it leaves beside the tunnel
+    witness_start
+    traffic >/dev/null 2>&1
+    check "$1: nothing leaks" none_leaked
+    kill $WITNESS
+    wait $WITNESS 2>/dev/null
+}
+reaches() { cli ping -c 2 -i 0.2 -W 2 "$1"; }
+by_tunnel() { # ADDRESS: the server sees the tunnel's address as the source
+    local source
+    source=$(srv timeout 3 perl -MIO::Socket::INET -e '
+        my $s = IO::Socket::INET->new(LocalAddr => $ARGV[0], LocalPort => 4053, Proto => "udp") or die;
+        open my $f, ">", $ARGV[1]; close $f; $s->recv(my $b, 100); print $s->peerhost;' "$1" "$T/udp-ready" &
+        wait_for 3 test -e "$T/udp-ready"
+        cli bash -c "echo x >/dev/udp/$1/4053"
+        wait)
+    rm -f "$T/udp-ready"
+    [ "$source" = 10.8.0.10 ] || { echo "came from '$source'"; return 1; }
+}
+
+server_config
+user_add alice
+check "the server starts" server_start
+
+# The witness sees what would be a leak.
+witness_start
+traffic >/dev/null 2>&1
+for p in 'IPv4 proto 1 192.0.2.2 > 198.51.100.1' 'IPv4 proto 6 192.0.2.2 > 8.8.8.8.443' 'IPv4 proto 17 192.0.2.2 > 192.0.2.7.53' \
+    'IPv6 next 58 .* > 20010db8000900000000000000000001'; do
+    check "without a tunnel the witness sees: $p" grep -q "$p" "$T/leaks"
+done
+kill $WITNESS
+wait $WITNESS 2>/dev/null
+
+# ---- a full tunnel ------------------------------------------------------------------------------
+client_config alice 'routes: [default]'
+cli ip addr >"$T/before"; cli ip rule >>"$T/before"; cli ip -6 rule >>"$T/before"; cli ip route show table all >>"$T/before"
+client_start alice
+check "a full tunnel, with a strict rp_filter" client_connected alice
+check "IPv4 through it" reaches 198.51.100.1
+check "IPv6 through it" reaches 2001:db8:9::1
+check "the server sees the tunnel's address" by_tunnel 198.51.100.1
+quiet "a plain full tunnel"
+arp_answered() {
+    ip -n "$SRV" neigh del 192.0.2.2 dev eth0
+    srv ping -c 1 -W 0.1 192.0.2.2
+    wait_for 2 sh -c "ip -n $SRV neigh show 192.0.2.2 | grep -q lladdr"
+}
+check "ARP is answered, though rp_filter looks the asker up" arp_answered
+
+# ---- TunnelVision: what a DHCP client makes of option 121, and a router of its advertisements ----
+for r in 0.0.0.0/1 128.0.0.0/1 198.51.100.0/24 8.8.8.8/32 192.0.2.1/32; do
+    ip -n "$CLI" route add $r via 192.0.2.7 dev eth0 proto dhcp
+done
+ip -n "$CLI" -6 route add 2000::/3 via 2001:db8:1::1 dev eth0 proto ra
+ip -n "$CLI" -6 route add 2001:db8:9::/64 via 2001:db8:1::1 dev eth0 proto ra
+quiet "routes pushed by DHCP"
+check "the tunnel goes on" reaches 198.51.100.1
+check "traffic takes it still" by_tunnel 198.51.100.1
+check "a login survives as well" kill -HUP "$CLIENT"
+
+# ---- TunnelCrack LocalNet: the local network is what the attacker says --------------------------
+ip -n "$CLI" addr add 8.8.8.9/24 dev eth0
+ip -n "$CLI" addr add 198.51.100.9/24 dev eth0
+ip -n "$CLI" addr add 2001:db8:9::9/64 dev eth0 nodad
+quiet "a local network of public addresses"
+check "the tunnel goes on" reaches 8.8.8.8
+check "IPv6 as well" reaches 2001:db8:9::1
+ip -n "$CLI" addr del 8.8.8.9/24 dev eth0
+ip -n "$CLI" addr del 198.51.100.9/24 dev eth0
+ip -n "$CLI" addr del 2001:db8:9::9/64 dev eth0
+
+# ---- TunnelCrack ServerIP: only the tunnel's own socket may go to the server's address -----------
+check "the server's address answers through the tunnel" by_tunnel 192.0.2.1
+for r in 0.0.0.0/1 128.0.0.0/1 198.51.100.0/24 8.8.8.8/32 192.0.2.1/32; do ip -n "$CLI" route del $r; done
+ip -n "$CLI" -6 route del 2000::/3
+ip -n "$CLI" -6 route del 2001:db8:9::/64 via 2001:db8:1::1
+
+# Without the rule for the way back a strict rp_filter would end the tunnel here.
+check "the rule for the server's answers" sh -c "ip -n $CLI rule | grep -qE '^23990:.*to 192.0.2.1 uidrange 0-0 ipproto udp .*dport 51820'"
+stop "$CLIENT"
+check "the client ends with status 0" test $? = 0
+ip -n "$CLI" neigh del 192.0.2.250 dev eth0
+cli ip addr >"$T/after"; cli ip rule >>"$T/after"; cli ip -6 rule >>"$T/after"; cli ip route show table all >>"$T/after"
+check "and leaves the kernel as found" diff "$T/before" "$T/after"
+
+# ---- exceptions are the operator's ---------------------------------------------------------------
+ip -n "$CLI" addr add 192.168.1.2/24 dev eth0
+ip -n "$SRV" addr add 192.168.1.7/24 dev eth0
+ip -n "$SRV" addr add 10.77.0.1/32 dev lo
+client_config alice 'routes: [default]' 'allow-lan: true' 'exclude: [192.0.2.0/24]'
+client_start alice
+check "a full tunnel with exceptions" client_connected alice
+ip -n "$CLI" addr add 8.8.8.9/24 dev eth0
+witness_start
+check "the private network next door is reached" reaches 192.168.1.7
+check "an excluded network as well" reaches 192.0.2.7
+check "a private network that is not next door: by the tunnel" reaches 10.77.0.1
+check "a local network of public addresses: by the tunnel" reaches 8.8.8.8
+wait_for 2 grep -q '> 192.0.2.7' "$T/leaks"
+check "each where it should be" sh -c "grep -q '> 192.168.1.7' '$T/leaks' && ! grep -E '> (10.77.0.1|8.8.8.8)' '$T/leaks'"
+kill $WITNESS
+wait $WITNESS 2>/dev/null
+stop "$CLIENT"
+ip -n "$CLI" addr del 8.8.8.9/24 dev eth0
+
+# ---- a hostile server pushes what covers the local network, itself, and everything ---------------
+printf 'tunnel:\n  push-routes: [192.0.2.0/24, 0.0.0.0/1, 128.0.0.0/1, "2001:db8:1::/64", "::/1", "8000::/1"]\n' >"$T/etc/vpn.yaml.d/30-push.yaml"
+kill -HUP "$SERVER"
+check "the server takes it" wait_for 5 grep -q 'configuration reloaded' "$T/server.log"
+client_config alice
+client_start alice
+check "the client connects" client_connected alice
+pushed() { ip -n "$CLI" route show table all proto 87 | grep -q '^128.0.0.0/1 dev tun0'; }
+check "and has the pushed routes" wait_for 5 pushed
+check "its own datagrams stay outside: the tunnel goes on" reaches 198.51.100.1
+check "traffic to the server's address goes through it" by_tunnel 192.0.2.1
+quiet "pushed routes over everything"
+stop "$CLIENT"
+stop "$SERVER"
+finish
