@@ -68,7 +68,7 @@ NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink
 NETLINK  += netlink/tc.c netlink/tc_msg.c netlink/qdisc.c netlink/class.c \
             netlink/filter.c netlink/filter_parse.c netlink/tc_probe.c
 NETLINK  += netlink/firewall.c netlink/nft.c netlink/nft_expr.c netlink/nft_msg.c \
-            netlink/nft_read.c netlink/nft_monitor.c
+            netlink/nft_read.c netlink/nft_monitor.c netlink/sysctl_keep.c
 # The engine's pure half: links no netlink library.
 NET_PURE := netlink/object.c netlink/tc.c netlink/firewall.c netlink/noun.c netlink/set.c
 NET_ENGINE := netlink/plan.c netlink/plan_tree.c netlink/fight.c netlink/snapshot.c \
@@ -96,7 +96,7 @@ SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_chan
               daemon/push.c daemon/reload.c daemon/users.c $(CONFIG) $(DATAPATH) \
               $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) \
               $(COMMON_CONF)
-SERVER_SRC += daemon/firewall.c daemon/netfilter.c
+SERVER_SRC += daemon/firewall.c daemon/netfilter.c daemon/forwarding.c
 CLIENT_SRC := client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/login.c client/timers.c client/stale.c client/resolve.c client/dns.c client/routing.c client/netstate.c client/keeper.c client/pushed.c client/device_id.c $(PROFILE) common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
@@ -174,6 +174,7 @@ $(eval $(call test,test_netset,unit,$(NET_PURE) $(IP)))
 NFT_PURE := netlink/firewall.c netlink/object.c netlink/nft_expr.c netlink/nft_msg.c \
             netlink/nft_read.c netlink/msg.c
 $(eval $(call test,test_nft_msg,unit,$(NFT_PURE) $(IP),libnl-3.0))
+$(eval $(call test,test_sysctl_keep,net,netlink/sysctl_keep.c netlink/sysctl.c common/err.c))
 $(eval $(call test,test_nft,net,$(NETLINK) $(IP),libnl-3.0 libcap-ng))
 $(eval $(call test,test_netlink,net,$(NETLINK) $(IP),libnl-3.0 libcap-ng))
 $(eval $(call test,test_traffic,net,$(NETLINK) $(IP),libnl-3.0))

@@ -19,6 +19,7 @@
 #include "common/process.h"
 #include "daemon/config_keep.h"
 #include "daemon/enrol.h"
+#include "daemon/forwarding.h"
 #include "daemon/netfilter.h"
 #include "daemon/networks.h"
 #include "daemon/server.h"
@@ -193,6 +194,7 @@ static int take_over(struct server *s, struct config *now)
     follow_changes(s, &c, then);
     atomic_store_explicit(&s->dp.client_to_client, now->client_to_client, memory_order_relaxed);
     netfilter_apply(s);
+    forwarding_apply(s);
     if (!s->verbose)
         log_set_level(now->log_level);
     if (push)

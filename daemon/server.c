@@ -19,6 +19,7 @@
 #include "daemon/device.h"
 #include "daemon/enrol.h"
 #include "daemon/lease_writer.h"
+#include "daemon/forwarding.h"
 #include "daemon/netfilter.h"
 #include "daemon/networks.h"
 #include "daemon/reload.h"
@@ -373,6 +374,7 @@ int server_start(struct server *s, struct config *config, int control_fd, gid_t 
         rc = device_open(s, err);
     if (rc == 0) {
         netfilter_open(s);
+        forwarding_open(s);
         networks_clean(s);
     }
     if (rc == 0)
@@ -389,6 +391,7 @@ void server_stop(struct server *s)
         sessions_goodbye(s);
     datapath_stop(&s->dp, true);
     device_close(s);
+    forwarding_close(s);
     netfilter_close(s);
     link_free(s->link);
     if (s->dp.lanes)

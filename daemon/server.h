@@ -19,6 +19,7 @@
 struct helper;
 struct lease_writer;
 struct net_conn;
+struct net_sysctl_keep;
 struct netfilter;
 
 struct server {
@@ -33,7 +34,8 @@ struct server {
     struct datapath dp;
     struct ctl_server *ctl;
     struct net_conn *net;
-    struct netfilter *netfilter; /* NULL before it is set, and when out of memory */
+    struct net_sysctl_keep *former; /* settings as they were; NULL when they cannot be kept */
+    struct netfilter *netfilter;    /* NULL before it is set, and when out of memory */
     uint32_t lanes;
     uint32_t ifindex;
     bool device_made;

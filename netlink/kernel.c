@@ -79,20 +79,6 @@ static int take_filter(const struct net_filter *filter, void *ctx)
     return net_set_add_filter(ctx, NULL, filter);
 }
 
-/* "ipv4/conf/tun0/rp_filter" in its parts; @path holds their text. */
-static void setting_key(const struct net_setting *setting, char path[NET_SETTING_PATH],
-                        struct net_sysctl *key)
-{
-    char *rest = NULL;
-    size_t n = 0;
-
-    memcpy(path, setting->path, NET_SETTING_PATH);
-    *key = (struct net_sysctl){{NULL}};
-    for (char *part = strtok_r(path, "/", &rest); part && n < NET_SYSCTL_DEPTH;
-         part = strtok_r(NULL, "/", &rest))
-        key->part[n++] = part;
-}
-
 /* A setting that is not there, or too long for one of ours, reads as not there. */
 static int dump_settings(const struct net_set *want, struct net_set *out)
 {
@@ -103,8 +89,8 @@ static int dump_settings(const struct net_set *want, struct net_set *out)
 
         if (object->kind != NET_KIND_SETTING)
             continue;
-        setting_key(&object->setting, path, &key);
-        if (net_sysctl_read(&key, value, NULL) < 0 || strlen(value) >= NET_SETTING_VALUE)
+        if (net_sysctl_split(object->setting.path, path, &key) < 0 ||
+            net_sysctl_read(&key, value, NULL) < 0 || strlen(value) >= NET_SETTING_VALUE)
             continue;
         if (net_set_add_setting(out, object->setting.path, value) < 0)
             return -ENOMEM;
@@ -399,7 +385,8 @@ static int do_direct(struct kernel *k, const struct net_op *op, struct err *err)
         return net_link_make(k->conn, &object->link, err);
     if (op->verb == NET_DELETE)
         return err_set(err, -EOPNOTSUPP, "a setting has a value and cannot be removed");
-    setting_key(&object->setting, path, &key);
+    if (net_sysctl_split(object->setting.path, path, &key) < 0)
+        return err_set(err, -EINVAL, "no setting can be called so");
     return net_sysctl_write(&key, object->setting.value, err);
 }
 

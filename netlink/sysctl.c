@@ -9,8 +9,6 @@
 
 #include "common/cleanup.h"
 
-#define SYSCTL_ROOT "/proc/sys/net"
-
 /* One name in a path: nothing that leads elsewhere.  Device names may hold almost any byte. */
 static bool part_valid(const char *part)
 {
@@ -23,9 +21,28 @@ static bool part_valid(const char *part)
     return true;
 }
 
+int net_sysctl_split(const char *path, char *copy, struct net_sysctl *key)
+{
+    struct net_sysctl out = {{NULL}};
+    char *part = strcpy(copy, path);
+
+    for (size_t n = 0; part; n++) {
+        char *end = strchr(part, '/');
+
+        if (end)
+            *end++ = '\0';
+        if (n == NET_SYSCTL_DEPTH || !part_valid(part))
+            return -EINVAL;
+        out.part[n] = part;
+        part = end;
+    }
+    *key = out;
+    return 0;
+}
+
 static int path_build(const struct net_sysctl *key, char *path, struct err *err)
 {
-    size_t used = (size_t)snprintf(path, NET_SYSCTL_PATH_SIZE, "%s", SYSCTL_ROOT);
+    size_t used = (size_t)snprintf(path, NET_SYSCTL_PATH_SIZE, "%s", NET_SYSCTL_ROOT);
     size_t i;
 
     for (i = 0; i < NET_SYSCTL_DEPTH && key->part[i]; i++) {

@@ -7,6 +7,7 @@
 
 #include "common/err.h"
 
+#define NET_SYSCTL_ROOT       "/proc/sys/net"
 #define NET_SYSCTL_DEPTH      5
 #define NET_SYSCTL_VALUE_SIZE 64
 #define NET_SYSCTL_PATH_SIZE  128
@@ -26,6 +27,15 @@ struct net_sysctl_saved {
     char former[NET_SYSCTL_VALUE_SIZE];
     char ours[NET_SYSCTL_VALUE_SIZE];
 };
+
+/**
+ * net_sysctl_split() - "ipv4/conf/tun0/rp_filter" in its parts
+ * @copy: at least as large as @path; holds the parts' text
+ *
+ * Return: 0, or -EINVAL for what no setting can be called, such as one part too many or an empty
+ * one.
+ */
+int net_sysctl_split(const char *path, char *copy, struct net_sysctl *key);
 
 /**
  * net_sysctl_read() - the value as text, without its line end
