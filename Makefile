@@ -8,6 +8,7 @@
 #   make soak       the tests that take minutes of real time (root)
 #   make test-vm    the suites that need a real Debian kernel, under qemu (root)
 #   make fuzz       fuzzers, FUZZ_SECONDS each       make bench    against other VPNs (root)
+#   make bench-netlink   the reconciler alone, on a real kernel (root)
 #
 #   V=1 shows the commands, SANITIZE=address,undefined or SANITIZE=thread builds into build-*/,
 #   WERROR=1 makes warnings errors, CC=clang is fine.
@@ -365,6 +366,12 @@ fuzz: $(FUZZERS)
 # Against wireguard-go, OpenVPN and the bare veth, in turn; BENCH are options of tests/bench/run.
 bench: all
 	$(Q)VPN_BIN=$(abspath $(BIN)) tests/bench/run $(BENCH)
+
+# The engine alone, on a real kernel in a namespace: times of a first apply, of nothing to do.
+$(eval $(call helper,netlink,bench,$(NETLINK) $(IP),libnl-3.0))
+.PHONY: bench-netlink
+bench-netlink: $(B)/tests/bench/netlink
+	$(Q)$<
 
 # ---- install ---------------------------------------------------------------------------------------
 
