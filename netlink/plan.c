@@ -50,6 +50,13 @@ struct verdict {
     const struct net_object *clash;
 };
 
+/* A device by its name, as it will be when the plan is done. */
+struct device {
+    char name[IFNAMSIZ];
+    uint32_t ifindex; /* 0: it is not there */
+    bool up;
+};
+
 struct planner {
     const struct net_set *asked;
     const struct net_snapshot *snapshot;
@@ -59,6 +66,7 @@ struct planner {
     struct want_state *w;
     struct have_state *h;
     struct net_tree want_tree, have_tree;
+    struct device device; /* the one that was looked up last */
 };
 
 static void planner_clear(struct planner *p)
@@ -91,12 +99,6 @@ static bool let_be(const struct net_object *have)
     return noun->lingers && noun->lingers(have);
 }
 
-struct device {
-    uint32_t ifindex; /* 0: it is not there */
-    bool up;
-};
-
-/* The device as it will be when the plan is done: made, changed, removed or as it is. */
 static struct device find_device(const struct planner *p, const char *name)
 {
     const struct net_object *asked = find_link(p->asked, name);
@@ -116,6 +118,16 @@ static struct device find_device(const struct planner *p, const char *name)
         device.up = there->link.up;
     }
     return device;
+}
+
+/* The same again: most objects are on the same device as the one before. */
+static const struct device *device_of(struct planner *p, const char *name)
+{
+    if (strcmp(p->device.name, name) != 0) {
+        p->device = find_device(p, name);
+        memcpy(p->device.name, name, sizeof(p->device.name));
+    }
+    return &p->device;
 }
 
 static struct verdict judge_link(const struct planner *p, const struct net_object *want)
@@ -176,35 +188,33 @@ static const struct net_object *foreign_in_place(const struct planner *p,
                                        : net_set_find(p->snapshot->foreign, want);
 }
 
-static struct verdict judge(const struct planner *p, const struct net_object *want)
+static struct verdict judge(struct planner *p, const struct net_object *want)
 {
     const struct net_noun *noun = net_noun_of(want->kind);
     struct net_object copy = *want;
     uint32_t *other;
     const char *name = noun->other_dev ? noun->other_dev(&copy, &other) : NULL;
-    struct device device = {0};
 
     if (want->kind == NET_KIND_LINK)
         return judge_link(p, want);
-    if (want->dev[0])
-        device = find_device(p, want->dev);
-    if ((want->dev[0] && device.ifindex == 0) || (name && find_device(p, name).ifindex == 0))
+    if ((want->dev[0] && device_of(p, want->dev)->ifindex == 0) ||
+        (name && find_device(p, name).ifindex == 0))
         return (struct verdict){.waits = true, .reason = NET_WAIT_DEVICE};
     if (foreign_in_place(p, want))
         return (struct verdict){.clash = foreign_in_place(p, want)};
-    if (want->kind == NET_KIND_ROUTE && want->dev[0] && !device.up)
+    if (want->kind == NET_KIND_ROUTE && want->dev[0] && !device_of(p, want->dev)->up)
         return (struct verdict){.waits = true, .reason = NET_WAIT_DOWN};
     return (struct verdict){0};
 }
 
-static void fill_devices(const struct planner *p, struct net_object *object)
+static void fill_devices(struct planner *p, struct net_object *object)
 {
     const struct net_noun *noun = net_noun_of(object->kind);
     uint32_t *other = NULL;
     const char *name = noun->other_dev ? noun->other_dev(object, &other) : NULL;
 
     if (noun->ifindex && object->dev[0])
-        *noun->ifindex(object) = find_device(p, object->dev).ifindex;
+        *noun->ifindex(object) = device_of(p, object->dev)->ifindex;
     if (name)
         *other = find_device(p, name).ifindex;
 }
@@ -354,17 +364,20 @@ static void goes(struct planner *p, size_t j, enum fate fate, bool implied)
 /* A device takes along its addresses, routes, qdiscs. */
 static void devices_take_along(struct planner *p)
 {
+    const char *dev = "";
+    enum fate fate = FATE_STAYS;
+
     for (size_t j = 0; j < net_set_count(p->have); j++) {
         const struct net_object *have = net_set_at(p->have, j);
-        const struct net_object *link;
-        enum fate fate;
 
         if (have->kind == NET_KIND_LINK || !have->dev[0])
             continue;
-        link = find_link(p->have, have->dev);
-        if (!link)
-            continue;
-        fate = p->h[net_set_place(p->have, link)].fate;
+        if (strcmp(dev, have->dev) != 0) {
+            const struct net_object *link = find_link(p->have, have->dev);
+
+            fate = link ? p->h[net_set_place(p->have, link)].fate : FATE_STAYS;
+            dev = have->dev;
+        }
         if (fate != FATE_STAYS)
             goes(p, j, fate, true);
     }

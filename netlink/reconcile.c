@@ -3,9 +3,9 @@
  *
  * Theory of operation: a run reads the kernel, plans, and carries out the plan.  What the plan says
  * about an object that stood as wanted at the end of the run before, is drift: somebody else has
- * changed it.  So each run ends by keeping the set of objects that stand (`settled`), and by that
- * the next one tells drift from what is new in the wish, what waited until now, and what was
- * refused.
+ * changed it.  So each run ends by keeping its last plan, and what of that plan's wish did not
+ * stand then (`open`); by these the next one tells drift from what is new in the wish, what waited
+ * until now, and what was refused.
  */
 #include "netlink/reconcile.h"
 
@@ -38,8 +38,8 @@ struct net_reconciler {
     struct net_reconciler_config config;
     struct net_monitor *monitor; /* NULL: the kernel tells nothing */
     struct net_set *want;        /* NULL: nothing was asked yet, nothing is touched */
-    struct net_set *settled; /* what stood as wanted when the last run ended; NULL: no run yet */
-    struct net_plan *last;
+    struct net_plan *last;       /* what the last run ended with; NULL: no run yet */
+    struct net_set *open;        /* of its wish, what did not stand then */
     struct net_fights fights;
     struct told told;
     uint64_t due_ms;
@@ -190,20 +190,27 @@ static int complete(const struct net_set *want, const struct net_owner *owner, s
 /* ---- drift -------------------------------------------------------------------------------------
  */
 
+/* The object as it stood when the last run ended, or NULL. */
+static const struct net_object *settled(const struct net_reconciler *r, const struct net_object *id)
+{
+    if (!r->last || !r->open || net_set_find(r->open, id))
+        return NULL;
+    return net_set_find(r->last->want, id);
+}
+
 /* Did the run before leave the object so that this operation would have been no need? */
 static bool is_drift(const struct net_reconciler *r, const struct net_plan *plan,
                      const struct net_op *op)
 {
-    const struct net_object *settled, *have;
+    const struct net_object *stood, *have;
 
-    if (!r->settled || op->implied)
+    if (!r->last || !r->open || op->implied)
         return false;
-    settled = net_set_find(r->settled, net_op_object(op));
+    stood = settled(r, net_op_object(op));
     /* What waits may stand nevertheless, as a route of IPv6 on a link that is down. */
     if (op->verb == NET_DELETE)
-        return !settled && !net_set_find(r->want, op->have) &&
-               !(r->last && net_set_find(r->last->left, op->have));
-    if (!settled || !net_object_same(op->want, settled))
+        return !stood && !net_set_find(r->want, op->have) && !net_set_find(r->last->left, op->have);
+    if (!stood || !net_object_same(op->want, stood))
         return false;
     /* As it should be, and yet made again: the plan's own doing, for what it hangs on. */
     have = net_set_find(plan->snapshot->have, op->want);
@@ -333,7 +340,7 @@ static void tell_arrived(struct run *run, const struct net_plan *before)
     char text[NET_FORMAT_SIZE];
 
     for (size_t i = 0; before && i < before->n_waiting; i++)
-        if (net_set_find(run->r->settled, before->waiting[i].want))
+        if (settled(run->r, before->waiting[i].want))
             tell_some(run, NET_NEWS_ARRIVED, net_object_format(before->waiting[i].want, text));
 }
 
@@ -349,14 +356,13 @@ static void tell_state(struct run *run, const struct net_plan *plan)
 }
 
 /*
- * What stands as wanted: the plan's wish without what is still to be done or waits.  What is let be
- * is not among those: it stood before, and its drift shall be known again.
+ * Of a plan's wish, what does not stand: what is still to be done or waits.  What is let be is not
+ * among those: it stood before, and its drift shall be known again.
  */
-static struct net_set *settle(const struct net_plan *plan)
+static struct net_set *open_of(const struct net_plan *plan)
 {
-    _cleanup_(net_set_freep) struct net_set *open = net_set_new();
-    _cleanup_(net_set_freep) struct net_set *settled = net_set_new();
-    int rc = open && settled ? 0 : -ENOMEM;
+    struct net_set *open = net_set_new();
+    int rc = open ? 0 : -ENOMEM;
 
     for (size_t i = 0; rc == 0 && i < plan->n_ops; i++)
         if (plan->ops[i].want)
@@ -365,20 +371,19 @@ static struct net_set *settle(const struct net_plan *plan)
         rc = net_set_add(open, plan->waiting[i].want);
     if (rc == 0)
         rc = net_set_sort_all(open);
-    for (size_t i = 0; rc == 0 && i < net_set_count(plan->want); i++)
-        if (!net_set_find(open, net_set_at(plan->want, i)))
-            rc = net_set_add(settled, net_set_at(plan->want, i));
-    return rc == 0 ? TAKE(settled) : NULL;
+    if (rc == 0)
+        return open;
+    net_set_free(open);
+    return NULL;
 }
 
-static void keep(struct net_reconciler *r, struct net_plan *last, struct net_set *settled)
+/* Out of memory nothing is kept, and the next run knows no drift. */
+static void keep(struct net_reconciler *r, struct net_plan *last)
 {
     net_plan_free(r->last);
+    net_set_free(r->open);
     r->last = last;
-    if (!settled)
-        return;
-    net_set_free(r->settled);
-    r->settled = settled;
+    r->open = open_of(last);
 }
 
 static void count(struct net_reconciler *r, const struct run *run, uint64_t refused)
@@ -428,19 +433,13 @@ static int carry_out(struct run *run, struct net_plan *plan, struct err *err)
         .mode = NET_AS_FAR_AS_CAN, .skip = run->hold, .refused = object_refused, .ctx = run};
     struct net_plan *before = r->last;
     struct net_outcome outcome;
-    struct net_set *settled;
     int rc = net_apply(&r->kernel, &r->config.owner, r->want, plan, &options, &outcome, err);
 
     r->status.operations += outcome.sent;
     if (!outcome.last)
         return rc < 0 ? rc : -ENOMEM;
-    settled = settle(outcome.last);
-    if (!settled) {
-        net_plan_free(outcome.last);
-        return err_set(err, -ENOMEM, "out of memory");
-    }
     r->last = NULL;
-    keep(r, outcome.last, settled);
+    keep(r, outcome.last);
     tell_state(run, r->last);
     tell_arrived(run, before);
     net_plan_free(before);
@@ -581,7 +580,7 @@ void net_reconciler_free(struct net_reconciler *r)
         return;
     net_monitor_close(r->monitor);
     net_plan_free(r->last);
-    net_set_free(r->settled);
+    net_set_free(r->open);
     net_set_free(r->want);
     free(r->told.keys);
     free(r);
@@ -632,18 +631,13 @@ int net_reconciler_plan(struct net_reconciler *r, const struct net_set *want, st
 static int adopt(struct net_reconciler *r, struct net_set *wish, struct net_plan *last,
                  uint64_t now_ms, struct err *err)
 {
-    struct run run = {.r = r, .now_ms = now_ms};
-    struct net_set *settled = settle(last);
+    struct run run = {.r = r, .now_ms = now_ms, .hold = net_set_new()};
 
-    run.hold = net_set_new();
-    if (!settled || !run.hold) {
-        net_set_free(settled);
-        net_set_free(run.hold);
+    if (!run.hold)
         return err_set(err, -ENOMEM, "out of memory");
-    }
     net_set_free(r->want);
     r->want = wish;
-    keep(r, last, settled);
+    keep(r, last);
     all_is_well(r);
     count(r, &run, 0);
     tell_state(&run, last);

@@ -186,12 +186,20 @@ static int compare_places(const void *a, const void *b)
     return order ? order : (*left > *right) - (*left < *right);
 }
 
+static bool is_sorted(const struct net_set *set)
+{
+    for (size_t i = 1; i < set->n; i++)
+        if (net_object_cmp_id(&set->objects[i - 1], &set->objects[i]) > 0)
+            return false;
+    return true;
+}
+
 int net_set_sort_all(struct net_set *set)
 {
     _cleanup_(free_p) const struct net_object **places = NULL;
     struct net_object *sorted;
 
-    if (set->n < 2)
+    if (is_sorted(set))
         return 0;
     places = reallocarray(NULL, set->n, sizeof(*places));
     sorted = reallocarray(NULL, set->size, sizeof(*sorted));
@@ -232,6 +240,24 @@ int net_set_sort(struct net_set *set, struct err *err)
     }
     set->n = kept;
     return rc;
+}
+
+void net_set_filter(struct net_set *set, size_t first, net_set_keep *keep, void *ctx)
+{
+    size_t kept = first;
+
+    for (size_t i = first; i < set->n; i++) {
+        struct net_object *object = &set->objects[i];
+
+        if (!keep(object, ctx)) {
+            object_clear(object);
+            continue;
+        }
+        if (kept != i)
+            set->objects[kept] = *object;
+        kept++;
+    }
+    set->n = kept < set->n ? kept : set->n;
 }
 
 size_t net_set_count(const struct net_set *set)

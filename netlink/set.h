@@ -106,6 +106,11 @@ int net_set_sort(struct net_set *set, struct err *err);
 /** net_set_sort_all() - the same, but all stay, as in a kernel.  Return: 0 or -ENOMEM. */
 int net_set_sort_all(struct net_set *set);
 
+/** net_set_keep - shall this object stay?  It may be edited. */
+typedef bool net_set_keep(struct net_object *object, void *ctx);
+/** net_set_filter() - of the objects from number @first on, keep those that shall stay. */
+void net_set_filter(struct net_set *set, size_t first, net_set_keep *keep, void *ctx);
+
 size_t net_set_count(const struct net_set *set);
 /** net_set_at() - object @i in order.  Return: NULL past the end. */
 const struct net_object *net_set_at(const struct net_set *set, size_t i);

@@ -20,6 +20,8 @@ struct reader {
     const struct net_set *want;
     struct net_snapshot *snapshot;
     struct names names;
+    const struct net_object *last; /* the link that was looked up last */
+    bool no_memory;
     struct err *err;
 };
 
@@ -66,16 +68,19 @@ static int cmp_index(const void *left, const void *right)
     return ((*a)->link.ifindex > (*b)->link.ifindex) - ((*a)->link.ifindex < (*b)->link.ifindex);
 }
 
-static const struct net_object *link_by_index(const struct reader *r, uint32_t ifindex)
+static const struct net_object *link_by_index(struct reader *r, uint32_t ifindex)
 {
     size_t low = 0, high = r->names.n;
 
+    /* Most objects are on the same link as the one before. */
+    if (r->last && r->last->link.ifindex == ifindex)
+        return r->last;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         const struct net_object *link = r->names.links[mid];
 
         if (link->link.ifindex == ifindex)
-            return link;
+            return r->last = link;
         if (link->link.ifindex < ifindex)
             low = mid + 1;
         else
@@ -171,7 +176,7 @@ static enum whose whose_is(const struct reader *r, const struct net_object *obje
 }
 
 /* Name its devices.  Return: the link it lies on. */
-static const struct net_object *name_devices(const struct reader *r, struct net_object *object)
+static const struct net_object *name_devices(struct reader *r, struct net_object *object)
 {
     const struct net_noun *noun = net_noun_of(object->kind);
     const struct net_object *link = NULL, *second;
@@ -188,26 +193,28 @@ static const struct net_object *name_devices(const struct reader *r, struct net_
     return link;
 }
 
-/* Read a kind in a scope and put it where it belongs. */
+/* Ours stays where it was read; what of others matters is put aside. */
+static bool keep_ours(struct net_object *object, void *ctx)
+{
+    struct reader *r = ctx;
+    const struct net_object *link = name_devices(r, object);
+    enum whose whose = whose_is(r, object, link);
+
+    if (whose == WHOSE_FOREIGN && net_set_add(r->snapshot->foreign, object) < 0)
+        r->no_memory = true;
+    return whose == WHOSE_OURS;
+}
+
 static int read_kind(struct reader *r, enum net_kind kind, const struct net_scope *scope)
 {
-    _cleanup_(net_set_freep) struct net_set *all = net_set_new();
-    int rc;
+    struct net_set *have = r->snapshot->have;
+    size_t first = net_set_count(have);
+    int rc = r->kernel->dump(r->kernel->ctx, kind, scope, have, r->err);
 
-    if (!all)
-        return no_memory(r);
-    rc = r->kernel->dump(r->kernel->ctx, kind, scope, all, r->err);
-    for (size_t i = 0; rc == 0 && i < net_set_count(all); i++) {
-        struct net_object *object = net_set_edit(all, i);
-        const struct net_object *link = name_devices(r, object);
-        enum whose whose = whose_is(r, object, link);
-
-        if (whose == WHOSE_OURS && net_set_add(r->snapshot->have, object) < 0)
-            rc = no_memory(r);
-        if (whose == WHOSE_FOREIGN && net_set_add(r->snapshot->foreign, object) < 0)
-            rc = no_memory(r);
-    }
-    return rc;
+    if (rc < 0)
+        return rc;
+    net_set_filter(have, first, keep_ours, r);
+    return r->no_memory ? no_memory(r) : 0;
 }
 
 /* ---- traffic control: classes and filters of our devices' qdiscs -------------------------------
