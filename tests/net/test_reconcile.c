@@ -3,7 +3,7 @@
  * independent witnesses.
  *
  *     tun0 (a TUN that this program holds)   ifb-tun0 (made by the engine)
- *     v0 ── v1 (a foreign veth pair, 192.0.2.1/24 on v0)
+ *     v0 ── v1 (a foreign veth pair, 192.0.2.1/24 on v0; rules, routes, queueing of others)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -99,7 +99,8 @@ static void hides(const char *command, const char *words)
 /* Everything there is, without what counts or ages. */
 static char *dump_all(void)
 {
-    return run("ip -d addr show | sed 's/^[0-9]*: //; s/ numtxqueues.*//; /link.ether/d'; ip rule; "
+    return run("ip -d addr show | sed 's/^[0-9]*: //; s/ numtxqueues.*//; s/ tentative//; "
+               "/link.ether/d'; ip rule; "
                "ip -6 rule;"
                "ip route show table all | grep -v ^multicast; "
                "for d in tun0 ifb-tun0 v0; do tc qdisc show dev $d; tc class show dev $d;"
@@ -109,10 +110,9 @@ static char *dump_all(void)
                "cat /proc/sys/net/ipv4/conf/*/send_redirects");
 }
 
-/* Nothing may differ from a dump taken before; what does is shown line by line. */
-static void check_dump(const char *before)
+/* The first line that differs is shown. */
+static void check_same(const char *before, const char *after)
 {
-    _cleanup_(free_p) char *after = dump_all();
     const char *a = before, *b = after;
 
     while (*a || *b) {
@@ -123,6 +123,29 @@ static void check_dump(const char *before)
         a += a_len + (a[a_len] != '\0');
         b += b_len + (b[b_len] != '\0');
     }
+}
+
+static void check_dump(const char *before)
+{
+    _cleanup_(free_p) char *after = dump_all();
+
+    check_same(before, after);
+}
+
+static char *foreign; /* what others have, before the first test */
+
+static char *dump_foreign(void)
+{
+    return run("ip addr show v0; ip link show v1; ip rule | grep -v 'proto 86';"
+               "ip route show table all | grep -v 'proto 86\\|tun0\\|^multicast';"
+               "tc qdisc show dev v0; tc class show dev v0; nft list table ip other");
+}
+
+static void check_foreign(void)
+{
+    _cleanup_(free_p) char *after = dump_foreign();
+
+    check_same(foreign, after);
 }
 
 static uint64_t now_ms(void)
@@ -285,6 +308,18 @@ static struct net_set *wish(void)
     add_ingress(set);
     add_firewall(set);
     return set;
+}
+
+/* A TUN that was just made becomes ours by its alias. */
+static void claim_tun(void)
+{
+    struct net_link link = {0}, claim = {.alias = ALIAS};
+    struct net_conn *conn = NULL;
+
+    OK(net_conn_open(&conn, &err));
+    OK(net_link_get(conn, "tun0", &link, &err));
+    OK(net_link_set(conn, link.ifindex, &claim, NET_LINK_ALIAS, &err));
+    net_conn_close(conn);
 }
 
 /* ---- the engine's loop --------------------------------------------------------------------------
@@ -480,6 +515,263 @@ static void test_drift(void **state)
     engine_stop();
 }
 
+/* ---- killed between any two operations ----------------------------------------------------------
+ */
+
+/* A kernel that does one operation at a time, and after some of them the process is gone. */
+struct killer {
+    struct net_kernel inner;
+    unsigned int left;
+};
+
+static int killer_dump(void *ctx, enum net_kind kind, const struct net_scope *scope,
+                       struct net_set *out, struct err *err)
+{
+    const struct killer *killer = ctx;
+
+    return killer->inner.dump(killer->inner.ctx, kind, scope, out, err);
+}
+
+static int killer_apply(void *ctx, const struct net_op *ops, size_t n, net_refused *refused,
+                        void *refused_ctx, struct err *err)
+{
+    struct killer *killer = ctx;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        if (ops[i].implied)
+            continue;
+        if (killer->left-- == 0)
+            raise(SIGKILL);
+        rc = killer->inner.apply(killer->inner.ctx, &ops[i], 1, refused, refused_ctx, err);
+    }
+    return rc;
+}
+
+/* Carry out a wish in a process that is killed after @n operations.  Return: was it? */
+static bool killed_after(const struct net_set *set, unsigned int n)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct killer killer = {.left = n};
+        const struct net_kernel slow = {.ctx = &killer, .dump = killer_dump, .apply = killer_apply};
+        const struct net_reconciler_config config = {.owner = owner};
+        struct err err;
+
+        if (net_kernel_open(&killer.inner, &err) < 0 ||
+            net_reconciler_new(&slow, &config, &r, &err) < 0 ||
+            net_reconciler_apply(r, set, 0, NULL, &err) < 0)
+            _exit(1);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (!WIFSIGNALED(status))
+        assert_int_equal(WEXITSTATUS(status), 0);
+    return WIFSIGNALED(status);
+}
+
+/* What a start finds and makes of it. */
+static void start_with(const struct net_set *set)
+{
+    engine_start(NET_DRIFT_REPAIR);
+    OK(net_reconciler_apply(r, set, now_ms(), NULL, &err));
+    assert_int_equal(net_reconciler_last(r)->n_waiting, 0);
+    engine_stop();
+}
+
+static void kill_everywhere(const struct net_set *from, const struct net_set *to)
+{
+    _cleanup_(free_p) char *good = NULL;
+    unsigned int n = 0;
+
+    start_with(from);
+    start_with(to);
+    good = dump_all();
+    for (;; n++) {
+        bool killed;
+
+        start_with(from);
+        killed = killed_after(to, n);
+        start_with(to);
+        /* The engine itself says that all is right; the witnesses are slower. */
+        if (n % 8 == 0 || !killed)
+            check_dump(good);
+        if (!killed)
+            break;
+    }
+    assert_true(n > 10);
+}
+
+static void test_killed(void **state)
+{
+    _cleanup_(net_set_freep) struct net_set *nothing = net_set_new();
+    _cleanup_(net_set_freep) struct net_set *set = wish();
+    _cleanup_(net_set_freep) struct net_set *other = net_set_new();
+
+    (void)state;
+    add_link(nothing, "tun0", "tun");
+    add_link(other, "tun0", "tun");
+    add_link(other, "ifb-tun0", "ifb");
+    add_addr(other, "tun0", "10.8.0.2/24");
+    add_addr(other, "tun0", "fd08::1/48");
+    add_route(other, "tun0", "192.168.51.0/24", 0);
+    add_route(other, "tun0", "0.0.0.0/0", 102);
+    add_uid_rule(other, 4, 1102, 102);
+    add_uid_rule(other, 4, 1101, 101);
+    add_shaper(other, "tun0", 2);
+    kill_everywhere(nothing, set);
+    kill_everywhere(set, other);
+    kill_everywhere(other, set);
+    kill_everywhere(set, nothing);
+    start_with(set);
+}
+
+/* ---- others
+ * -------------------------------------------------------------------------------------- */
+
+static void test_clashes(void **state)
+{
+    static const struct {
+        const char *before, *words, *after;
+    } cases[] = {
+        {"ip route replace 192.168.50.0/24 dev v0 proto static", "dev v0 table 254 proto 4",
+         "ip route del 192.168.50.0/24 dev v0"},
+        {"ip rule add prio 10101 lookup 7", "stands rule 10101: from all lookup 7",
+         "ip rule del prio 10101 lookup 7"},
+        {"ip link add ifb-tun0 type ifb", "stands link ifb-tun0", "ip link del ifb-tun0"},
+        {"nft add table inet vpn", "stands table inet vpn", "nft delete table inet vpn"},
+    };
+    _cleanup_(net_set_freep) struct net_set *nothing = net_set_new();
+    _cleanup_(net_set_freep) struct net_set *set = wish();
+
+    (void)state;
+    add_link(nothing, "tun0", "tun");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        _cleanup_(free_p) char *before = NULL;
+        struct net_outcome outcome;
+        struct err why = {{0}};
+        int rc;
+
+        start_with(nothing);
+        must(cases[i].before);
+        before = dump_all();
+        engine_start(NET_DRIFT_REPAIR);
+        rc = net_reconciler_apply(r, set, now_ms(), &outcome, &why);
+        if (rc != -EEXIST || !strstr(why.msg, cases[i].words))
+            fail_msg("%s: %d, %s", cases[i].before, rc, why.msg);
+        check_dump(before);
+        must(cases[i].after);
+        OK(net_reconciler_apply(r, set, now_ms(), &outcome, &err));
+        check_all_there();
+        engine_stop();
+    }
+}
+
+/* One thing of many is refused: everything is as it was. */
+static void test_refused(void **state)
+{
+    _cleanup_(net_set_freep) struct net_set *bad = wish();
+    _cleanup_(net_set_freep) struct net_set *set = wish();
+    _cleanup_(free_p) char *before = NULL;
+    const struct net_route route = {.dst = prefix("203.0.113.0/24"), .src = prefix("9.9.9.9").addr};
+    struct net_outcome outcome;
+    struct err why = {{0}};
+
+    (void)state;
+    start_with(set);
+    before = dump_all();
+    engine_start(NET_DRIFT_REPAIR);
+    assert_int_equal(net_set_add_route(bad, "tun0", &route), 0);
+    add_uid_rule(bad, 4, 1103, 103);
+    add_addr(bad, "tun0", "10.9.0.1/24");
+    assert_int_equal(net_reconciler_apply(r, bad, now_ms(), &outcome, &why), -EREMOTEIO);
+    if (!strstr(why.msg,
+                "cannot make route 203.0.113.0/24 dev tun0 src 9.9.9.9 table 254 proto 86: "
+                "Invalid prefsrc address"))
+        fail_msg("%s", why.msg);
+    assert_true(outcome.rolled_back);
+    check_dump(before);
+
+    /* By itself it sets what can be set, and says what cannot. */
+    want(bad);
+    settle();
+    shows("ip rule", "10103:\tfrom all uidrange 1103-1103 lookup 103");
+    assert_non_null(strstr(news, "2: cannot make route 203.0.113.0/24"));
+    engine_stop();
+    start_with(set);
+}
+
+/* Somebody removes the TUN under us: everything on it waits for another, and comes back. */
+static void test_device_comes_back(void **state)
+{
+    const struct tun_options options = {.persist = true};
+    _cleanup_(net_set_freep) struct net_set *set = wish();
+    struct net_reconciler_status status;
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+    (void)state;
+    engine_start(NET_DRIFT_REPAIR);
+    want(set);
+    settle();
+    check_all_there();
+    must("ip link del tun0");
+    settle();
+    net_reconciler_status(r, &status);
+    assert_true(status.waiting > 10);
+    assert_int_equal(status.refused, 0);
+    assert_non_null(strstr(news, "device tun0 is not there"));
+    OK(tun_attach(fd, "tun0", &options, &err));
+    close(tun_fd);
+    tun_fd = fd;
+    claim_tun();
+    until_says("tc filter show dev tun0 ingress", "to device ifb-tun0");
+    settle();
+    check_all_there();
+    net_reconciler_status(r, &status);
+    assert_int_equal(status.waiting, 0);
+    engine_stop();
+}
+
+static void test_late_gateway(void **state)
+{
+    _cleanup_(net_set_freep) struct net_set *set = wish();
+    struct net_reconciler_status status;
+
+    (void)state;
+    must("ip link set v0 down");
+    engine_start(NET_DRIFT_REPAIR);
+    want(set);
+    settle();
+    net_reconciler_status(r, &status);
+    assert_int_equal(status.waiting, 1);
+    assert_non_null(strstr(news, "its next hop cannot be reached"));
+    must("ip link set v0 up");
+    assert_true(until_says("ip route", "198.51.100.0/24 via 192.0.2.9 dev v0") <= 1000);
+    net_reconciler_status(r, &status);
+    assert_int_equal(status.drifts, 0);
+    engine_stop();
+    must("ip route add 10.8.0.0/16 dev v0 metric 9 proto static;"
+         "ip route add default dev v0 table 55");
+}
+
+static void test_report_only(void **state)
+{
+    _cleanup_(net_set_freep) struct net_set *set = wish();
+
+    (void)state;
+    engine_start(NET_DRIFT_REPORT);
+    want(set);
+    settle();
+    must("ip rule del prio 10101");
+    settle();
+    hides("ip rule", "10101");
+    assert_non_null(strstr(news, "uidrange 1101-1101 lookup 101 proto 86 was removed: left so"));
+    engine_stop();
+}
+
 static void test_down_again(void **state)
 {
     _cleanup_(net_set_freep) struct net_set *nothing = net_set_new();
@@ -495,7 +787,8 @@ static void test_down_again(void **state)
     hides("ip addr show tun0", "10.8.0.1");
     hides("tc qdisc show dev tun0", "htb");
     hides("tc qdisc show dev tun0", "ingress");
-    hides("nft list ruleset", "vpn");
+    hides("nft list ruleset", "inet vpn");
+    check_foreign();
     engine_stop();
 }
 
@@ -505,25 +798,19 @@ static void test_down_again(void **state)
 static int group_setup(void **state)
 {
     const struct tun_options options = {.persist = true};
-    struct net_conn *conn = NULL;
-    struct net_link link = {0}, claim = {.alias = ALIAS};
-    struct err err = {{0}};
-    int rc = tun_attach(tun_fd, "tun0", &options, &err);
 
     (void)state;
-    if (rc == 0)
-        rc = net_conn_open(&conn, &err);
-    if (rc == 0)
-        rc = net_link_get(conn, "tun0", &link, &err);
-    if (rc == 0)
-        rc = net_link_set(conn, link.ifindex, &claim, NET_LINK_ALIAS, &err);
-    net_conn_close(conn);
-    if (rc < 0)
-        fprintf(stderr, "# %s\n", err.msg);
+    OK(tun_attach(tun_fd, "tun0", &options, &err));
+    claim_tun();
     must("ip link set lo up; ip link add v0 type veth peer name v1;"
          "ip link set v0 addrgenmode none; ip link set v1 addrgenmode none; ip link set v0 up;"
-         "ip link set v1 up; ip addr add 192.0.2.1/24 dev v0");
-    return rc;
+         "ip link set v1 up; ip addr add 192.0.2.1/24 dev v0;"
+         "ip rule add prio 500 lookup 55; ip route add 10.8.0.0/16 dev v0 metric 9 proto static;"
+         "ip route add default dev v0 table 55; tc qdisc add dev v0 root handle 1: htb;"
+         "tc class add dev v0 parent 1: classid 1:1 htb rate 1mbit;"
+         "nft add table ip other; nft add chain ip other c");
+    foreign = dump_foreign();
+    return 0;
 }
 
 static int skip_all(const char *why)
@@ -535,8 +822,10 @@ static int skip_all(const char *why)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_apply),
-        cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_apply),        cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_killed),       cmocka_unit_test(test_clashes),
+        cmocka_unit_test(test_refused),      cmocka_unit_test(test_device_comes_back),
+        cmocka_unit_test(test_late_gateway), cmocka_unit_test(test_report_only),
         cmocka_unit_test(test_down_again),
     };
 
