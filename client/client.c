@@ -13,12 +13,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/firewall.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/process.h"
 #include "daemon/datapath/report.h"
 #include "daemon/datapath/udp.h"
+#include "netlink/nft.h"
 
 #define TICK_MAX_MS    60000
 #define EVENTS_MAX     128 /* per wake-up: signals and the enclave get their turn under a flood */
@@ -202,7 +204,21 @@ static int settle(struct client *c, struct err *err)
 
     if (want)
         rc = netstate_lower(c->netstate, c->profile->n_tunnels, c->dns.port, want);
+    if (rc == 0 && !c->unguarded.msg[0])
+        rc = firewall_guard(c->netstate, c->profile->n_tunnels, want);
     return rc < 0 ? err_set(err, rc, "out of memory") : keeper_want(c->keeper, want, err);
+}
+
+/* A kernel without nf_tables is no reason not to connect. */
+static void find_guard(struct client *c)
+{
+    const struct net_fw_rule rule = {.chain = NET_FW_PREROUTING,
+                                     .not_iif = "lo",
+                                     .action = NET_FW_DROP};
+
+    if (net_nft_able(&rule, &c->unguarded) < 0)
+        log_warning("packets to tunnel addresses from other interfaces are not dropped: %s",
+                    c->unguarded.msg);
 }
 
 static void settle_changes(struct client *c)
@@ -311,6 +327,7 @@ int client_start(struct client *c, const struct profile *profile, int control_fd
     if (rc < 0)
         return rc;
     /* Before anything else, so that nothing gets out; and what an earlier run left goes. */
+    find_guard(c);
     if (settle(c, &why) < 0)
         log_warning("%s", why.msg);
     say_blocked(c);

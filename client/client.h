@@ -33,6 +33,7 @@ struct client {
     struct tunnel *tunnels;           /* all of the profile's */
     const struct netstate **netstate; /* likewise: of each */
     size_t n_tunnels;                 /* opened */
+    struct err unguarded;             /* why there is no packet filter of ours; empty: there is */
     uint64_t drops[CLIENT_DROP_NUM];
     int64_t started_s; /* wall clock */
     bool ready_once;

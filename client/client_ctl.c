@@ -73,6 +73,13 @@ static json_t *report_tunnel(const struct client *c, const struct tunnel *t)
     return out;
 }
 
+static json_t *report_guard(const struct client *c)
+{
+    if (!c->unguarded.msg[0])
+        return json_pack("{s:s}", "state", "active");
+    return json_pack("{s:s, s:s}", "state", "missing", "reason", c->unguarded.msg);
+}
+
 static json_t *report_status(struct client *c)
 {
     json_t *reply = ctl_reply_ok(), *tunnels = json_array(), *drops;
@@ -96,6 +103,7 @@ static json_t *report_status(struct client *c)
     json_object_set_new(reply, "tunnels", tunnels);
     json_object_set_new(reply, "enclave", report_enclave(c->link));
     json_object_set_new(reply, "offloads", report_offloads(&c->dp));
+    json_object_set_new(reply, "firewall", report_guard(c));
     json_object_set_new(reply, "drops", drops);
     return reply;
 }

@@ -122,9 +122,13 @@ static void firewall(struct render_table *table, const json_t *json)
 
     if (!json_is_object(json))
         return;
-    render_table_cell(table, RENDER_STYLE_DIM, "  packet filter");
-    render_table_cell(table, state_style(state), "%s, %" PRIu64 " rules", state,
-                      cmd_int(json, "rules"));
+    if (json_is_integer(json_object_get(json, "rules"))) {
+        render_table_cell(table, RENDER_STYLE_DIM, "  packet filter");
+        render_table_cell(table, state_style(state), "%s, %" PRIu64 " rules", state,
+                          cmd_int(json, "rules"));
+    } else {
+        line(table, "packet filter", state_style(state), state);
+    }
     if (json_is_string(reason))
         line(table, "", RENDER_STYLE_WARN, json_string_value(reason));
 }

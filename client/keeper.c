@@ -10,6 +10,7 @@
 #include "netlink/addr.h"
 #include "netlink/conn.h"
 #include "netlink/link.h"
+#include "netlink/nft.h"
 #include "netlink/noun.h"
 #include "netlink/route.h"
 #include "netlink/rule.h"
@@ -17,6 +18,7 @@
 
 struct keeper {
     struct net_conn *conn;
+    struct net_conn *netfilter; /* NULL: this kernel has none */
 };
 
 /* The first refusal is what the operator reads; the rest is tried nevertheless. */
@@ -46,13 +48,17 @@ int keeper_new(struct keeper **out, struct err *err)
         free(k);
     else
         *out = k;
+    if (rc == 0 && net_conn_open_netfilter(&k->netfilter, NULL) < 0)
+        k->netfilter = NULL;
     return rc;
 }
 
 void keeper_free(struct keeper *k)
 {
-    if (k)
+    if (k) {
         net_conn_close(k->conn);
+        net_conn_close(k->netfilter);
+    }
     free(k);
 }
 
@@ -119,6 +125,18 @@ static void put_all(struct keeper *k, const struct net_set *want, struct outcome
             rc = net_rule_put(k->conn, &object.rule, &err);
         note(o, rc, &err);
     }
+}
+
+/* The table is replaced whole, and goes when it is not wanted. */
+static void put_firewall(struct keeper *k, const struct net_set *want, struct outcome *o)
+{
+    struct net_firewall none = {.table = NET_FW_TABLE_CLIENT, .owner = NET_FW_OWNER_CLIENT};
+    const struct net_object id = {.kind = NET_KIND_FIREWALL, .firewall = &none};
+    const struct net_object *found = net_set_find(want, &id);
+    struct err err;
+    int rc = net_nft_put(k->netfilter, found ? found->firewall : &none, &err);
+
+    note(o, rc == -EOPNOTSUPP && !found ? 0 : rc, &err);
 }
 
 /* ---- what is not ------------------------------------------------------------------------------
@@ -213,6 +231,8 @@ int keeper_want(struct keeper *k, const struct net_set *want, struct err *err)
     if (!sorted || !found)
         return err_set(err, -ENOMEM, "out of memory");
     note(&o, net_set_sort(sorted, &why), &why);
+    if (k->netfilter)
+        put_firewall(k, sorted, &o);
     put_all(k, sorted, &o);
     note(&o, net_rule_dump(k->conn, 0, NET_PROTO_CLIENT, collect_rule, &s, &why), &why);
     note(&o, net_route_dump(k->conn, &routes, collect_route, &s, &why), &why);

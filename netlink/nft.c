@@ -296,3 +296,18 @@ int net_nft_check(struct net_conn *conn, const struct net_firewall *want, struct
     memcpy(probe.table, "vpn-probe", sizeof("vpn-probe"));
     return transact(conn, &probe, false, gen.id, false, err);
 }
+
+int net_nft_able(const struct net_fw_rule *rule, struct err *err)
+{
+    struct net_firewall fw = {.table = "able", .owner = "able"};
+    struct net_conn *conn = NULL;
+    int rc = net_conn_open_netfilter(&conn, err);
+
+    if (rc == 0 && net_firewall_add(&fw, rule) < 0)
+        rc = err_set(err, -EINVAL, "there can be no such rule");
+    if (rc == 0)
+        rc = net_nft_check(conn, &fw, err);
+    net_firewall_clear(&fw);
+    net_conn_close(conn);
+    return rc;
+}

@@ -47,4 +47,11 @@ int net_nft_put(struct net_conn *conn, const struct net_firewall *want, struct e
  */
 int net_nft_check(struct net_conn *conn, const struct net_firewall *want, struct err *err);
 
+/**
+ * net_nft_able() - can this kernel do a rule such as @rule?
+ *
+ * Asked over a connection of its own; nothing is changed.  Return: as net_nft_check().
+ */
+int net_nft_able(const struct net_fw_rule *rule, struct err *err);
+
 #endif

@@ -1,10 +1,11 @@
 #!/bin/bash
 # Packets to tunnel addresses that arrive on another interface (CVE-2019-14899): somebody beside an
-# outer interface of the server impersonates hosts and clients, to clients and to the server, in both
-# families.  Each attack is also shown to work once our table of the packet filter is gone.
+# outer interface of the server impersonates hosts and clients, to clients and to the server, and beside
+# the client, in both families.  Each attack is also shown to work once our table of the packet filter is gone.
 #
 #   cli (alice, 10.8.0.10) ═══ tunnel ═══ srv 192.168.100.1 ─── 192.168.100.2 inner
-#                                          └─ eth2 192.0.9.1 ─── 192.0.9.2 evil (beside the server)
+#      └─ eth2 192.0.8.1                    └─ eth2 192.0.9.1 ─── 192.0.9.2 evil (beside the server,
+#            └──────────────────────────────────────────────────── 192.0.8.2      and beside the client)
 . "$(dirname "$0")/lib.sh"
 command -v nft >/dev/null || skip "no nft(8)"
 topo_up
@@ -22,10 +23,20 @@ ip -n "$EVIL" link set eth0 up
 ip -n "$SRV" link set eth2 up
 ip -n "$EVIL" route add default via 192.0.9.1
 ip -n "$EVIL" -6 route add default via 2001:db8:9::1
+ip link add vpnt-g$$ netns "$EVIL" type veth peer name eth2 netns "$CLI"
+ip -n "$EVIL" link set vpnt-g$$ name eth1
+ip -n "$EVIL" addr add 192.0.8.2/24 dev eth1
+ip -n "$EVIL" addr add 2001:db8:8::2/64 dev eth1 nodad
+ip -n "$CLI" addr add 192.0.8.1/24 dev eth2
+ip -n "$CLI" addr add 2001:db8:8::1/64 dev eth2 nodad
+ip -n "$EVIL" link set eth1 up
+ip -n "$CLI" link set eth2 up
 # Whom it impersonates: a host of the inner network, and clients.
 for a in 192.168.100.2/32 10.8.0.77/32; do ip -n "$EVIL" addr add "$a" dev lo; done
 for a in fd64::2/128 fd08::77/128; do ip -n "$EVIL" addr add "$a" dev lo nodad; done
-srv sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv4.conf.eth2.rp_filter=0
+for ns in $SRV $CLI; do
+    ip netns exec "$ns" sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv4.conf.eth2.rp_filter=0
+done
 evil() { ip netns exec "$EVIL" "$@"; }
 
 # listen NAMESPACE FILE: what comes to UDP port 4000, each datagram a line
@@ -140,6 +151,27 @@ check "but the server itself is reached there" passes "$T/at-srv" "$EVIL" 2001:d
 rm "$T/etc/vpn.yaml.d/40-nat.yaml"
 check "no masquerading: reload" reload
 proper "in the end"
+
+# The same beside the client: nobody on its networks reaches its tunnel address.
+ip -n "$EVIL" route add 10.8.0.10 via 192.0.8.1
+ip -n "$EVIL" -6 route add fd08::10 via 2001:db8:8::1
+beside() { # passes or stopped, WORDS
+    check "$2: beside the client, its own address (IPv4)" "$1" "$T/at-cli" "$EVIL" 192.0.8.2 10.8.0.10
+    check "$2: beside the client, its own address (IPv6)" "$1" "$T/at-cli" "$EVIL" 2001:db8:8::2 fd08::10
+    check "$2: beside the client, an inner host's address (IPv4)" "$1" "$T/at-cli" "$EVIL" 192.168.100.2 10.8.0.10
+    check "$2: beside the client, an inner host's address (IPv6)" "$1" "$T/at-cli" "$EVIL" fd64::2 fd08::10
+}
+beside stopped "stopped"
+check "the client's outer address is reached" passes "$T/at-cli" "$EVIL" 192.0.8.2 192.0.8.1
+check "the client reaches itself" passes "$T/at-cli" "$CLI" 10.8.0.10 10.8.0.10
+kill -STOP "$CLIENT" # it would put its table back
+cli nft delete table inet vpn-client
+beside passes "works without the client's table"
+kill -CONT "$CLIENT"
+ip -n "$EVIL" route del 10.8.0.10
+ip -n "$EVIL" -6 route del fd08::10
+check "the client ends" stop "$CLIENT"
+check "and leaves no table" sh -c "[ -z \"\$(ip netns exec $CLI nft list ruleset)\" ]"
 
 # A killed server leaves its table: nothing is open until it is back, which adopts it.
 kill -9 "$SERVER"; wait "$SERVER" 2>/dev/null

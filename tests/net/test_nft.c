@@ -401,6 +401,8 @@ static void test_check(void **state)
 
     (void)state;
     OK(net_nft_check(conn, &want, &err));
+    for (size_t i = 0; i < want.n; i++)
+        OK(net_nft_able(&want.rules[i], &err));
     assert_int_equal(generation(), gen);
     assert_string_equal(listing("ruleset"), "");
     net_firewall_clear(&want);
