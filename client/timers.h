@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define TIMERS_ANSWER_MS       5000 /* how long an answer is waited for */
-#define TIMERS_RESTART_MS      2000 /* … by a server that has just ended, and mostly starts again */
+#define TIMERS_RESTART_MS      1000 /* … by a server that has just ended, and mostly starts again */
 #define TIMERS_RESTART_SPAN_MS 30000 /* for so long */
 #define TIMERS_JITTER_MS       333   /* so that a thousand clients do not ask in step */
 #define TIMERS_PATIENCE_MS     90000 /* of failures, before attempts become rarer */
