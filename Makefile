@@ -83,7 +83,7 @@ DATAPATH += daemon/datapath/checksum.c daemon/datapath/gso.c daemon/datapath/coa
             daemon/datapath/lane_send.c daemon/datapath/lane_deliver.c daemon/datapath/offload.c \
             daemon/datapath/offload_try.c
 LEASE    := daemon/lease.c daemon/lease_table.c daemon/pool.c daemon/taken.c
-LEASE_IO := daemon/lease_store.c daemon/lease_writer.c common/helper.c
+LEASE_IO := daemon/lease_store.c daemon/lease_writer.c daemon/roster.c common/helper.c
 CONFIG   := daemon/config.c daemon/config_check.c daemon/config_networks.c
 CONFIG   += daemon/config_routing.c
 CONFIG   += daemon/config_qos.c
@@ -252,6 +252,7 @@ $(eval $(call test,test_lease,unit,$(CONF) $(CONFIG) $(LEASE),yaml-0.1 libsodium
 $(eval $(call test,test_guard,unit,client/firewall.c $(NET_PURE) $(IP)))
 $(eval $(call test,test_lower,unit,$(CONF) $(CONFIG) daemon/firewall.c netlink/firewall.c netlink/object.c,yaml-0.1 libsodium))
 $(eval $(call test,test_lease_store,unit,$(CONF) $(CONFIG) $(LEASE) daemon/lease_store.c,yaml-0.1 libsodium sqlite3))
+$(eval $(call test,test_roster,unit,daemon/roster.c common/mac.c common/wire.c common/ip.c common/err.c,libsodium))
 $(eval $(call test,test_reload,unit,$(CONF) $(CONFIG) daemon/config_keep.c $(LEASE),yaml-0.1 libsodium))
 $(eval $(call test,test_history,unit,$(CONF) daemon/history.c daemon/history_file.c,yaml-0.1 libsodium jansson))
 $(eval $(call test,test_profile,unit,$(CONF) $(PROFILE),yaml-0.1 libsodium))

@@ -31,6 +31,11 @@ bool stale_heed(struct stale *s, uint64_t counter, uint64_t next, uint64_t now_m
 {
     if (counter < s->next[STALE_SAMPLES - 1] || counter >= next)
         return false;
+    return stale_heed_unasked(s, now_ms);
+}
+
+bool stale_heed_unasked(struct stale *s, uint64_t now_ms)
+{
     if (s->heeded_ms && now_ms - s->heeded_ms < STALE_GAP_MS)
         return false;
     s->heeded_ms = now_ms;

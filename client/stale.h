@@ -6,7 +6,8 @@
  * (one PING, and a login if nothing authentic comes within a second), happen rarely (once per 5 s),
  * and need something that only who sees our packets knows: the counter of one that was sent within
  * the last 5 s.  The lanes note the counter after the last one they sent; looked at once a second,
- * that gives a history which is enough to tell.  Pure.
+ * that gives a history which is enough to tell.  A server that has just started tells those who
+ * were connected unasked: that one knows both indexes of the session instead, 64 random bits. Pure.
  */
 #ifndef CLIENT_STALE_H
 #define CLIENT_STALE_H
@@ -42,5 +43,7 @@ bool stale_sample(struct stale *s, uint64_t next, uint64_t now_ms);
  * Return: true when the STALE shall be heeded; another one is not for the next 5 s.
  */
 bool stale_heed(struct stale *s, uint64_t counter, uint64_t next, uint64_t now_ms);
+/** stale_heed_unasked() - the same for one that knows both of the session's indexes instead. */
+bool stale_heed_unasked(struct stale *s, uint64_t now_ms);
 
 #endif

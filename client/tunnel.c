@@ -140,6 +140,7 @@ void tunnel_connected(struct tunnel *t, const struct ipc_hs_done *done)
     moved = publish_peer(t, done->peer, done->lease.mtu);
     s->peer = done->peer;
     s->server_index = done->index;
+    s->client_index = t->login.asked.client_index;
     s->lease = done->lease;
     s->keepalive_ms =
         1000U * (done->lease.keepalive_s ? done->lease.keepalive_s : KEEPALIVE_DEFAULT_S);
@@ -312,18 +313,30 @@ bool tunnel_answer(struct tunnel *t, const uint8_t resp[WIRE_CONNECT_RESP_LEN])
     return true;
 }
 
+/* Does it know what only our server, or who sees our packets, can know? */
+static bool stale_knows(struct session *s, const uint8_t nonce[WIRE_NONCE_LEN], uint64_t next,
+                        uint64_t now_ms)
+{
+    uint32_t client_index;
+
+    if (be32_get(nonce) != s->server_index)
+        return false;
+    if (stale_is_unasked(nonce, &client_index))
+        return client_index == s->client_index && stale_heed_unasked(&s->stale, now_ms);
+    return stale_heed(&s->stale, be64_get(nonce + 4), next, now_ms);
+}
+
 bool tunnel_stale(struct tunnel *t, const uint8_t msg[WIRE_STALE_LEN], const struct path *from)
 {
     const uint8_t *nonce = msg + WIRE_HEADER_LEN + 8;
     struct dp_peer *peer = tunnel_peer(t);
     struct path path;
 
-    if (t->state != TUNNEL_CONNECTED || !peer || be32_get(nonce) != t->session.server_index)
+    if (t->state != TUNNEL_CONNECTED || !peer)
         return false;
     path = peer_path(peer);
     if (!ip_endpoint_equal(&from->remote, &path.remote) || !stale_valid(&t->mac, msg) ||
-        !stale_heed(&t->session.stale, be64_get(nonce + 4), load(&peer->next_counter),
-                    t->env->now_ms))
+        !stale_knows(&t->session, nonce, load(&peer->next_counter), t->env->now_ms))
         return false;
     t->session.stale_at_ms = t->env->now_ms;
     ping(t);

@@ -90,6 +90,7 @@ struct login_cookie {
 struct session {
     uint32_t peer;         /* its handle; 0: no session */
     uint32_t server_index; /* what our datagrams carry */
+    uint32_t client_index; /* and the server's */
     uint64_t started_ms, rekey_at_ms, last_ping_ms, stale_at_ms;
     uint32_t keepalive_ms;
     struct ipc_lease lease;

@@ -14,6 +14,8 @@
 #include "common/mac.h"
 
 #define STALE_CHECK_OFFSET 16
+/* Upper half of a counter, which ends before 2^32. */
+#define NO_COUNTER         UINT32_MAX
 #define STALE_CHECK_LEN    8
 #define STALE_NONCE_OFFSET 24
 #define STALE_RESERVED     36
@@ -85,6 +87,25 @@ void stale_build(const struct mac_keys *keys, const uint8_t *unknown, uint64_t s
     wire_header_put(out, WIRE_CONNECT_RESP, WIRE_STALE_LEN, be32_get(unknown + 4), stamp_ms);
     memcpy(out + STALE_NONCE_OFFSET, unknown + WIRE_HEADER_LEN, WIRE_NONCE_LEN);
     stale_compute(keys, out, out + STALE_CHECK_OFFSET);
+}
+
+void stale_build_unasked(const struct mac_keys *keys, uint32_t server_index, uint32_t client_index,
+                         uint64_t stamp_ms, uint8_t out[WIRE_STALE_LEN])
+{
+    uint8_t *nonce = out + STALE_NONCE_OFFSET;
+
+    memset(out, 0, WIRE_STALE_LEN);
+    wire_header_put(out, WIRE_CONNECT_RESP, WIRE_STALE_LEN, 0, stamp_ms);
+    be32_put(nonce, server_index);
+    be32_put(nonce + 4, NO_COUNTER);
+    be32_put(nonce + 8, client_index);
+    stale_compute(keys, out, out + STALE_CHECK_OFFSET);
+}
+
+bool stale_is_unasked(const uint8_t nonce[WIRE_NONCE_LEN], uint32_t *client_index)
+{
+    *client_index = be32_get(nonce + 8);
+    return be32_get(nonce + 4) == NO_COUNTER;
 }
 
 bool stale_valid(const struct mac_keys *keys, const uint8_t msg[WIRE_STALE_LEN])

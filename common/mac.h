@@ -52,6 +52,14 @@ bool mac1_valid(const struct mac_keys *keys, const uint8_t req[WIRE_CONNECT_REQ_
  */
 void stale_build(const struct mac_keys *keys, const uint8_t *unknown, uint64_t stamp_ms,
                  uint8_t out[WIRE_STALE_LEN]);
+/**
+ * stale_build_unasked() - tell a client that its session is lost before it sends anything
+ * @server_index, @client_index: of that session; they stand where the nonce of a message would
+ */
+void stale_build_unasked(const struct mac_keys *keys, uint32_t server_index, uint32_t client_index,
+                         uint64_t stamp_ms, uint8_t out[WIRE_STALE_LEN]);
+/** stale_is_unasked() - is that what a STALE's nonce says?  The indexes are to be compared. */
+bool stale_is_unasked(const uint8_t nonce[WIRE_NONCE_LEN], uint32_t *client_index);
 /** stale_valid() - is this STALE made by somebody who knows S?  Nonce: bytes 24 to 35. */
 bool stale_valid(const struct mac_keys *keys, const uint8_t msg[WIRE_STALE_LEN]);
 

@@ -12,6 +12,7 @@
 #include "common/version.h"
 #include "daemon/config.h"
 #include "daemon/init.h"
+#include "daemon/roster.h"
 #include "daemon/server.h"
 
 #define PIDFILE   "/run/vpn/vpn-server.pid"
@@ -203,6 +204,9 @@ static int prepare(struct server *s, const struct config *config, const struct o
     rc = start_spawner(s, config, o->background, err);
     if (rc < 0)
         return rc;
+    s->roster_fd = roster_file(config->control_socket, err);
+    if (s->roster_fd < 0)
+        log_warning("%s: idle clients will be slow to come back after a crash", err->msg);
     return process_drop(account, has_low_port(config), err);
 }
 
@@ -281,7 +285,9 @@ static int run(struct server *s, const struct options *o)
 
 int main(int argc, char **argv)
 {
-    static struct server server = {.exit_status = -1, .loop = {.epoll = -1, .signals = -1}};
+    static struct server server = {.exit_status = -1,
+                                   .roster_fd = -1,
+                                   .loop = {.epoll = -1, .signals = -1}};
     struct config *config = NULL;
     struct options options;
     int rc = parse_options(argc, argv, &options);

@@ -23,6 +23,7 @@
 #include "daemon/netfilter.h"
 #include "daemon/networks.h"
 #include "daemon/reload.h"
+#include "daemon/roster.h"
 #include "enclave/spawner.h"
 #include "netlink/conn.h"
 
@@ -105,6 +106,7 @@ static void on_ready(void *ctx, const struct ipc_ready *ready)
         (void)spawner_kill(&s->spawner);
         return;
     }
+    roster_tell(s->roster, &s->dp, &s->now);
     if (!s->ready_once) {
         s->ready_once = true;
         log_info("running");
@@ -137,6 +139,7 @@ static void on_down(void *ctx)
     datapath_stop(&s->dp, false);
     log_error("the enclave ended (PID %d): %u sessions dropped, starting a new one",
               (int)link_pid(s->link), sessions_bound(s->sessions));
+    roster_recall(s->roster);
     sessions_clear(s);
 }
 
@@ -200,6 +203,7 @@ static void on_datapath(struct server *s)
             (void)spawner_kill(&s->spawner);
             break;
         case DP_EVENT_PROVEN:
+            sessions_roster(s, event.peer);
             sessions_measure(s, event.peer, true);
             break;
         case DP_EVENT_PONG:
@@ -282,6 +286,8 @@ int server_run(struct server *s)
             logins_tick(s);
             enrol_tick(s);
             lease_writer_tick(s->lease_writer);
+            if (link_state(s->link) == LINK_READY)
+                roster_tell(s->roster, &s->dp, &s->now);
         }
         lease_writer_run(s->lease_writer);
     }
@@ -355,7 +361,8 @@ int server_start(struct server *s, struct config *config, int control_fd, gid_t 
     s->leases = leases_new(config, s->max_users);
     s->sessions = sessions_new();
     s->logins = logins_new(s->now.mono_ms);
-    if (!s->users || !s->leases || !s->sessions || !s->logins)
+    s->roster = roster_new(s->roster_fd);
+    if (!s->users || !s->leases || !s->sessions || !s->logins || !s->roster)
         return err_set(err, -ENOMEM, "out of memory");
     rc = open_leases(s, err);
     if (rc < 0)
@@ -401,6 +408,7 @@ void server_stop(struct server *s)
     net_conn_close(s->net);
     lease_writer_free(s->lease_writer, DISK_WAIT_MS);
     (void)helper_close(s->helper, 100);
+    roster_free(s->roster);
     logins_free(s->logins);
     sessions_free(s->sessions);
     leases_free(s->leases);

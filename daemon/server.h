@@ -20,6 +20,7 @@ struct helper;
 struct lease_writer;
 struct net_conn;
 struct net_sysctl_keep;
+struct roster;
 struct netfilter;
 
 struct server {
@@ -44,6 +45,8 @@ struct server {
     struct leases *leases;
     struct helper *helper; /* the one helper thread */
     struct lease_writer *lease_writer;
+    struct roster *roster; /* for those who come back after a crash */
+    int roster_fd;         /* given to it */
     struct sessions *sessions;
     uint64_t probe_ms; /* when the next path-MTU probe is due */
     struct logins *logins;

@@ -18,6 +18,7 @@
 #include "daemon/admission.h"
 #include "daemon/datapath/probe.h"
 #include "daemon/networks.h"
+#include "daemon/roster.h"
 #include "daemon/server.h"
 
 #define STALE_PER_SECOND 100
@@ -111,6 +112,7 @@ static void session_withdraw(struct server *s, struct server_session *session)
 static void session_forget(struct server *s, struct server_session *session)
 {
     session_withdraw(s, session);
+    roster_strike(s->roster, IPC_PEER_SLOT(session->peer));
     peers_remove(&s->dp.peers, session->peer);
     memset(session, 0, sizeof(*session));
 }
@@ -150,6 +152,7 @@ void session_close(struct server *s, struct server_session *session, uint8_t rea
     }
     session_tell(s, session, reason);
     session_withdraw(s, session);
+    roster_strike(s->roster, IPC_PEER_SLOT(session->peer));
     session->state = SERVER_SESSION_ENDING;
     session->lease = NULL;
     session->changed_ms = s->now.mono_ms;
@@ -262,8 +265,11 @@ static void forget_former(struct server *s, uint32_t peer, const struct lease *l
 }
 
 /* The enclave gave this login a peer: a new one, or the one this device has already. */
-static void note_session(struct server *s, uint32_t peer, const struct login *login)
+static void note_session(struct server *s, uint32_t peer, const struct login *login,
+                         const uint8_t answer[WIRE_CONNECT_RESP_LEN])
 {
+    const uint32_t client_index = be32_get(answer + WIRE_RESP_CLIENT_INDEX);
+    const uint32_t server_index = be32_get(answer + WIRE_RESP_SERVER_INDEX);
     struct sessions *ss = s->sessions;
     uint32_t slot = IPC_PEER_SLOT(peer);
     struct server_session *session = &ss->table[slot];
@@ -281,6 +287,8 @@ static void note_session(struct server *s, uint32_t peer, const struct login *lo
             atomic_store_explicit(&dp->mtu, login->mtu, memory_order_relaxed);
         if (session->state == SERVER_SESSION_RESERVED)
             session->changed_ms = s->now.mono_ms;
+        session->client_index = client_index;
+        session->server_index = server_index;
         return;
     }
     /* The slot was another peer's, which the enclave has given up by itself. */
@@ -293,6 +301,8 @@ static void note_session(struct server *s, uint32_t peer, const struct login *lo
         .state = SERVER_SESSION_RESERVED,
         .lease = login->lease,
         .changed_ms = s->now.mono_ms,
+        .client_index = client_index,
+        .server_index = server_index,
     };
     peers_add(&s->dp.peers, peer, 0, login->mtu, &login->path, s->now.mono_ms);
 }
@@ -316,7 +326,7 @@ void sessions_response(struct server *s, const struct ipc_hs_response *response)
         drop_peer(s, response->peer);
     } else {
         if (response->peer)
-            note_session(s, response->peer, login);
+            note_session(s, response->peer, login, response->msg);
         (void)datapath_send(&s->dp, response->msg, sizeof(response->msg), &login->path);
     }
     logins_done(s, login);
@@ -368,6 +378,7 @@ void sessions_promoted(struct server *s, uint32_t peer)
         return;
     if (session->state == SERVER_SESSION_BOUND) {
         leases_bind(s->leases, session->lease, &s->now);
+        sessions_roster(s, peer);
         sessions_measure(s, peer, false);
     }
     if (session->state != SERVER_SESSION_RESERVED)
@@ -383,6 +394,7 @@ void sessions_promoted(struct server *s, uint32_t peer)
     session->state = SERVER_SESSION_BOUND;
     session->since_us = s->now.real_us;
     s->sessions->bound++;
+    sessions_roster(s, peer);
     sessions_measure(s, peer, true);
     path = peer_path(dp);
     log_info("%s: connected from %s, address %s%s%s", session_name(s, session),

@@ -25,9 +25,10 @@ enum server_session_state {
 struct server_session {
     uint32_t peer; /* handle */
     enum server_session_state state;
-    struct lease *lease; /* NULL when ending */
-    uint64_t since_us;   /* CLOCK_REALTIME of the confirmation */
-    uint64_t changed_ms; /* since when RESERVED or ENDING */
+    struct lease *lease;                 /* NULL when ending */
+    uint64_t since_us;                   /* CLOCK_REALTIME of the confirmation */
+    uint64_t changed_ms;                 /* since when RESERVED or ENDING */
+    uint32_t client_index, server_index; /* of the login that was answered last */
     struct pmtu pmtu;
 };
 
@@ -76,6 +77,8 @@ void sessions_clear(struct server *s);
 /** sessions_goodbye() - tell every client that we shut down. */
 void sessions_goodbye(struct server *s);
 
+/** sessions_roster() - note where the client is, for a start after this run. */
+void sessions_roster(struct server *s, uint32_t peer);
 /** sessions_measure() - how large may packets on this path be?  @fresh: the path is another one. */
 void sessions_measure(struct server *s, uint32_t peer, bool fresh);
 /** sessions_probed() - a probe of the path was answered. */

@@ -1,5 +1,6 @@
 /* Where the sessions' clients are, and how large their packets may be: events and time. */
 #include "daemon/datapath/probe.h"
+#include "daemon/roster.h"
 #include "daemon/server.h"
 
 /* The loop wakes for the earliest of all searches. */
@@ -7,6 +8,19 @@ static void wake_at(struct server *s, uint64_t due_ms)
 {
     if (due_ms < s->probe_ms)
         s->probe_ms = due_ms;
+}
+
+void sessions_roster(struct server *s, uint32_t peer)
+{
+    const struct server_session *session = session_get(s->sessions, peer);
+    struct dp_peer *dp = peers_get(&s->dp.peers, peer);
+    struct path path;
+
+    if (!session || session->state != SERVER_SESSION_BOUND || !dp)
+        return;
+    path = peer_path(dp);
+    roster_note(s->roster, IPC_PEER_SLOT(peer), session->server_index, session->client_index, &path,
+                s->now.mono_ms);
 }
 
 void sessions_measure(struct server *s, uint32_t peer, bool fresh)

@@ -49,10 +49,15 @@ back_within 3000 $t "kill -9 and restart, client with traffic" ping_works
 quiet
 
 crash
-server_start
-# Nobody can tell an idle client: it finds out with its first packet (or its next keepalive).
 t=$(now_ms)
-back_within 3000 $t "kill -9 and restart, idle client, from its first packet" ping_works
+server_start
+back_within 3000 $t "kill -9 and restart, idle client, told by the server" sessions 1
+crash
+rm "$T/etc/vpn-server.roster"
+server_start
+# Without notes nobody can tell it: it finds out with its first packet (or its next keepalive).
+t=$(now_ms)
+back_within 3000 $t "kill -9, notes lost, idle client, from its first packet" ping_works
 
 stop "$SERVER"
 sleep 7 # several of its attempts find nobody

@@ -90,6 +90,30 @@ static void stale_round(void **state)
     }
 }
 
+/* Told unasked: both indexes stand where a message's nonce would, and no counter looks like that.
+ */
+static void stale_unasked(void **state)
+{
+    static const uint8_t want[8] = {0xd9, 0xba, 0xde, 0x4a, 0x97, 0x2d, 0x18, 0x26};
+    uint8_t unknown[WIRE_TRANSPORT_MIN], msg[WIRE_STALE_LEN];
+    uint32_t index = 0;
+
+    (void)state;
+    stale_build_unasked(&keys, 0x11223344, 0x55667788, 0x0102030405060708, msg);
+    assert_int_equal(wire_classify(msg, sizeof(msg)), WIRE_KIND_STALE);
+    assert_memory_equal(msg + 16, want, sizeof(want));
+    assert_true(stale_valid(&keys, msg));
+    assert_int_equal(be32_get(msg + 24), 0x11223344);
+    assert_true(stale_is_unasked(msg + 24, &index));
+    assert_int_equal(index, 0x55667788);
+    /* The highest counter that a session can reach. */
+    memset(unknown, 0, sizeof(unknown));
+    wire_header_put(unknown, WIRE_DATA, sizeof(unknown), UINT32_MAX, 5);
+    be64_put(unknown + WIRE_HEADER_LEN + 4, UINT32_MAX);
+    stale_build(&keys, unknown, 1, msg);
+    assert_false(stale_is_unasked(msg + 24, &index));
+}
+
 /* ---- cookies -------------------------------------------------------------------------------- */
 
 static const uint8_t cookie_want[WIRE_MAC_LEN] = {0x0e, 0xb3, 0x0b, 0x83, 0x57, 0xc6, 0xcf, 0x32,
@@ -246,13 +270,10 @@ static void cookie_round(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mac1_known),
-        cmocka_unit_test(mac1_covers_all_before_it),
-        cmocka_unit_test(stale_round),
-        cmocka_unit_test(mac2_known),
-        cmocka_unit_test(cookie_is_for_one_place),
-        cmocka_unit_test(cookie_life),
-        cmocka_unit_test(cookie_known),
+        cmocka_unit_test(mac1_known),   cmocka_unit_test(mac1_covers_all_before_it),
+        cmocka_unit_test(stale_round),  cmocka_unit_test(stale_unasked),
+        cmocka_unit_test(mac2_known),   cmocka_unit_test(cookie_is_for_one_place),
+        cmocka_unit_test(cookie_life),  cmocka_unit_test(cookie_known),
         cmocka_unit_test(cookie_round),
     };
 

@@ -66,6 +66,20 @@ static void test_first_packet(void **state)
     assert_true(stale_heed(&s, 0, 1, T0 + 1));
 }
 
+/* A restarted server's notice takes its turn with the answers, and resets with the session. */
+static void test_unasked(void **state)
+{
+    struct stale s = after_seconds(20);
+
+    (void)state;
+    assert_true(stale_heed_unasked(&s, T0 + 20000));
+    assert_false(stale_heed_unasked(&s, T0 + 20900));
+    assert_false(stale_heed(&s, 199, 200, T0 + 21000));
+    assert_true(stale_heed_unasked(&s, T0 + 25000));
+    stale_reset(&s, T0 + 25100);
+    assert_true(stale_heed_unasked(&s, T0 + 25200));
+}
+
 /* A pause of the process: what is older than it counts as old. */
 static void test_late_sample(void **state)
 {
@@ -96,6 +110,7 @@ int main(void)
         cmocka_unit_test(test_rate),
         cmocka_unit_test(test_refused_costs_nothing),
         cmocka_unit_test(test_first_packet),
+        cmocka_unit_test(test_unasked),
         cmocka_unit_test(test_late_sample),
         cmocka_unit_test(test_new_session),
     };
