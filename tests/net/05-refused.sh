@@ -1,5 +1,7 @@
 #!/bin/bash
 # Logins that must fail, each with its sentence; and garbage from the network, counted and harmless.
+#
+# takes: 20
 . "$(dirname "$0")/lib.sh"
 topo_up
 server_config && user_add alice && user_add bob && user_add carl

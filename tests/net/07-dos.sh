@@ -3,6 +3,8 @@
 # alone.  A running tunnel keeps its throughput, a new login takes no longer than 2 s, and what was
 # recorded and sent again changes nothing, also after a restart of the server.
 #
+# exclusive: throughput with and without a flood is compared
+#
 #   198.18.0.0/15, forged
 #   cli  192.0.2.2 ─── 192.0.2.1 srv 192.0.3.1 ─── 192.0.3.2 two
 . "$(dirname "$0")/lib.sh"

@@ -5,6 +5,8 @@
 #
 #   lan  192.168.50.2 ─── 192.168.50.1  cli (alice)  192.0.2.2 ─── 192.0.2.1 srv 192.168.100.1 ─── inner
 #                                       two (bob)    192.0.3.2 ─── 192.0.3.1                 (carl)
+#
+# takes: 20
 . "$(dirname "$0")/lib.sh"
 topo_up
 TWO=vpnt-2-$$-$RANDOM LAN=vpnt-l-$$-$RANDOM

@@ -3,6 +3,8 @@
 # its packets from elsewhere; and a new path gets little until it has answered.
 #
 #   cli 192.0.2.2 ─── 192.0.2.1 srv        the relay, a NAT on the client's side, is a program in cli
+#
+# takes: 20
 . "$(dirname "$0")/lib.sh"
 topo_up
 cli sysctl -qw net.ipv4.conf.all.promote_secondaries=1 net.ipv4.conf.eth0.promote_secondaries=1

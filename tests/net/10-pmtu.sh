@@ -2,6 +2,8 @@
 # A path that does not carry the tunnel's 1400: found by probing, told to hosts inside, and nothing
 # lost meanwhile.  Over IPv4 and IPv6; a black hole (the far end's MTU is smaller, nobody says so),
 # a link that shrinks later (EMSGSIZE), and one so small that the outer packets must be cut.
+#
+# takes: 30
 . "$(dirname "$0")/lib.sh"
 topo_up
 MID=vpnt-m-$$-$RANDOM

@@ -1,6 +1,8 @@
 #!/bin/bash
 # Clients come back by themselves: the server restarts (cleanly, by kill -9, quickly, late), the
 # client sleeps, the server's name leads elsewhere.
+#
+# takes: 85
 . "$(dirname "$0")/lib.sh"
 topo_up
 trap 'rm -rf "/etc/netns/$CLI"; topo_down' EXIT
