@@ -172,29 +172,40 @@ bool ip_prefix_overlaps(const struct ip_prefix *a, const struct ip_prefix *b)
     return ip_prefix_contains(wide, &narrow->addr);
 }
 
+/* Asked twice about every packet: so no table of prefixes. */
+static bool is_unicast4(const uint8_t *b)
+{
+    static const uint8_t broadcast[4] = {255, 255, 255, 255};
+
+    return b[0] != 0 &&                     /* "this network" */
+           b[0] != 127 &&                   /* loopback */
+           !(b[0] == 169 && b[1] == 254) && /* link-local */
+           (b[0] & 0xf0) != 224 &&          /* multicast */
+           memcmp(b, broadcast, sizeof(broadcast)) != 0;
+}
+
+static bool is_unicast6(const uint8_t *b)
+{
+    static const uint8_t zeros[15] = {0};
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    return !(memcmp(b, zeros, 15) == 0 && b[15] <= 1) && /* unspecified, loopback */
+           memcmp(b, mapped, sizeof(mapped)) != 0 &&     /* IPv4-mapped */
+           !(b[0] == 0xfe && (b[1] & 0xc0) == 0x80) &&   /* link-local */
+           b[0] != 0xff;                                 /* multicast */
+}
+
+/* No host may have any of these as its address inside a tunnel. */
 bool ip_addr_is_unicast(const struct ip_addr *addr)
 {
-    /* Each row is a block that no host may have as its address inside a tunnel. */
-    static const struct ip_prefix refused[] = {
-        {{4, {0}}, 8},                                                /* "this network" */
-        {{4, {127}}, 8},                                              /* loopback */
-        {{4, {169, 254}}, 16},                                        /* link-local */
-        {{4, {224}}, 4},                                              /* multicast */
-        {{4, {255, 255, 255, 255}}, 32},                              /* broadcast */
-        {{6, {0}}, 128},                                              /* unspecified */
-        {{6, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}}, 128}, /* loopback */
-        {{6, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}}, 96},        /* IPv4-mapped */
-        {{6, {0xfe, 0x80}}, 10},                                      /* link-local */
-        {{6, {0xff}}, 8},                                             /* multicast */
-    };
-
-    if (addr->family != 4 && addr->family != 6)
+    switch (addr->family) {
+    case 4:
+        return is_unicast4(addr->bytes);
+    case 6:
+        return is_unicast6(addr->bytes);
+    default:
         return false;
-    for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
-        if (ip_prefix_contains(&refused[i], addr))
-            return false;
     }
-    return true;
 }
 
 bool ip_prefix_is_routable(const struct ip_prefix *prefix)

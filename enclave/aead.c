@@ -31,6 +31,7 @@
 #define CHECK_MAX 1500
 
 _Static_assert(crypto_aead_chacha20poly1305_ietf_KEYBYTES == AEAD_KEY_LEN, "RFC 8439");
+_Static_assert(crypto_verify_32_BYTES == AEAD_KEY_LEN, "keys are compared with it");
 _Static_assert(crypto_aead_chacha20poly1305_ietf_NPUBBYTES == AEAD_NONCE_LEN, "RFC 8439");
 _Static_assert(crypto_aead_chacha20poly1305_ietf_ABYTES == AEAD_TAG_LEN, "RFC 8439");
 
@@ -253,7 +254,7 @@ static int aead_rekey(struct aead *a, const uint8_t key[AEAD_KEY_LEN])
 {
     int rc;
 
-    if (a->keyed && sodium_memcmp(a->key, key, AEAD_KEY_LEN) == 0)
+    if (a->keyed && crypto_verify_32(a->key, key) == 0)
         return 0;
 
     a->keyed = false;
