@@ -14,6 +14,7 @@ struct worker {
     int doorbell;               /* Unix socket; SO_RCVTIMEO at most 1 s */
     struct transport transport;
     struct ring_end submit, complete;
+    bool lane_slept; /* when the last batch was done: it had to be woken */
     /* Private copies: no packet is worked on where the caller could change it meanwhile. */
     uint8_t datagram[WIRE_DATAGRAM_MAX];
     uint8_t plain[WIRE_DATAGRAM_MAX];

@@ -270,8 +270,8 @@ int datapath_start(struct datapath *dp, struct link *link, struct err *err)
         l->area = link_ring(link, i);
         l->doorbell = link_doorbell(link, i);
         l->broken = false;
-        /* Watching the ring pays only when the worker can run meanwhile. */
-        l->spins = cores > 1 ? 400 : 0;
+        /* Watching the ring pays only where the worker can run meanwhile. */
+        l->watches = cores > 1;
         empty_inbox(dp, i);
     }
     return start_lanes(dp, false, err);
