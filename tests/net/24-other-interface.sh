@@ -39,29 +39,11 @@ for ns in $SRV $CLI; do
 done
 evil() { ip netns exec "$EVIL" "$@"; }
 
-# listen NAMESPACE FILE: what comes to UDP port 4000, each datagram a line
-listen() {
-    ip netns exec "$1" perl -MSocket=:all -MIO::Handle -e '
-        open my $o, ">>", $ARGV[0]; $o->autoflush;
-        socket my $s, PF_INET6, SOCK_DGRAM, 0; setsockopt $s, IPPROTO_IPV6, IPV6_V6ONLY, 0;
-        bind $s, sockaddr_in6(4000, IN6ADDR_ANY) or die $!;
-        print $o "ready\n";
-        while (recv $s, my $b, 100, 0) { print $o "$b\n" }' "$2" &
-    PIDS+=($!)
-    wait_for 5 grep -q ready "$2"
-}
-# send NAMESPACE FROM TO TEXT
-send() {
-    case $3 in
-    *:*) ip netns exec "$1" socat -u - "UDP6-SENDTO:[$3]:4000,bind=[$2]:0" <<<"$4" ;;
-    *) ip netns exec "$1" socat -u - "UDP4-SENDTO:$3:4000,bind=$2:0" <<<"$4" ;;
-    esac
-}
 n=0
 # passes FILE NAMESPACE FROM TO: a datagram gets there
 passes() {
     n=$((n + 1))
-    send "$2" "$3" "$4" "number $n" && wait_for 3 grep -q "number $n\$" "$1"
+    udp_send "$2" "$3" "$4" "number $n" && wait_for 3 grep -q "number $n\$" "$1"
 }
 # stopped FILE NAMESPACE FROM TO: it does not, though one that is sent after it, and by the proper
 # way, does
@@ -69,7 +51,7 @@ stopped() {
     local file=$1 ns=$2 from=$3 to=$4 mine
     n=$((n + 1))
     mine="number $n"
-    send "$ns" "$from" "$to" "$mine" || return 1
+    udp_send "$ns" "$from" "$to" "$mine" || return 1
     passes "$file" "$(proper_ns "$file")" "$(proper_from "$file" "$to")" "$(proper_to "$file" "$to")" &&
         ! grep -q "$mine\$" "$file"
 }
@@ -97,9 +79,9 @@ client_config alice 'routes: [192.168.100.0/24, "fd64::/64", 10.8.0.0/24, "fd08:
 check "the server starts" server_start
 client_start alice
 check "alice connects" client_connected alice
-listen "$CLI" "$T/at-cli"
-listen "$SRV" "$T/at-srv"
-listen "$INNER" "$T/at-inner"
+udp_listen "$CLI" "$T/at-cli"
+udp_listen "$SRV" "$T/at-srv"
+udp_listen "$INNER" "$T/at-inner"
 check "status says that the packet filter is set" \
     sh -c "ip netns exec $SRV $BIN/vpnctl status -s $T/etc/vpn.sock | grep -qE 'packet filter +active, [0-9]+ rules'"
 

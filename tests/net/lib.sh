@@ -56,6 +56,25 @@ cli() { ip netns exec "$CLI" "$@"; }
 srv() { ip netns exec "$SRV" "$@"; }
 inner() { ip netns exec "$INNER" "$@"; }
 
+# udp_listen NAMESPACE FILE: what comes to UDP port 4000, each datagram a line
+udp_listen() {
+    ip netns exec "$1" perl -MSocket=:all -MIO::Handle -e '
+        open my $o, ">>", $ARGV[0]; $o->autoflush;
+        socket my $s, PF_INET6, SOCK_DGRAM, 0; setsockopt $s, IPPROTO_IPV6, IPV6_V6ONLY, 0;
+        bind $s, sockaddr_in6(4000, IN6ADDR_ANY) or die $!;
+        print $o "ready\n";
+        while (recv $s, my $b, 100, 0) { print $o "$b\n" }' "$2" &
+    PIDS+=($!)
+    wait_for 5 grep -q ready "$2"
+}
+# udp_send NAMESPACE FROM TO TEXT: a datagram to port 4000
+udp_send() {
+    case $3 in
+    *:*) ip netns exec "$1" socat -u - "UDP6-SENDTO:[$3]:4000,bind=[$2]:0" <<<"$4" ;;
+    *) ip netns exec "$1" socat -u - "UDP4-SENDTO:$3:4000,bind=$2:0" <<<"$4" ;;
+    esac
+}
+
 topo_down() {
     local pid ns
     for pid in ${PIDS[@]+"${PIDS[@]}"}; do kill "$pid" 2>/dev/null; done

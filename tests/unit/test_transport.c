@@ -633,9 +633,15 @@ static void test_spoofed_by_client(void **state)
 static void test_spoofed_by_server(void **state)
 {
     static const uint8_t other[4] = {10, 8, 0, 11}, outside[4] = {8, 8, 8, 8};
+    static const uint8_t other6[16] = {0xfd, 8, [15] = 0x11};
+    static const uint8_t outside6[16] = {0x20, 1, 0xd, 0xb8, [15] = 1};
     uint8_t packet[64];
 
     (void)state;
+    ip6(packet, server6, other6, 64);
+    assert_int_equal(inner(&server, &client, WIRE_DATA, packet, 64), RING_STATUS_SPOOFED);
+    ip6(packet, outside6, client6, 64);
+    assert_int_equal(inner(&server, &client, WIRE_DATA, packet, 64), RING_STATUS_SPOOFED);
     ip4(packet, server4, other, 64);
     assert_int_equal(inner(&server, &client, WIRE_DATA, packet, 64), RING_STATUS_SPOOFED);
     ip4(packet, outside, client4, 64);
