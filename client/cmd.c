@@ -31,9 +31,36 @@ int cmd_fail(const struct cmd *cmd, int rc, const struct err *err)
     case -EACCES:
     case -EPERM:
         return EX_NOPERM;
+    case -EINVAL:
+        return EX_DATAERR;
     default:
         return EXIT_FAILURE;
     }
+}
+
+int cmd_request(const struct cmd *cmd, json_t *request, json_t **reply)
+{
+    _cleanup_(close_fdp) int fd = -1;
+    json_t *msg = NULL;
+    struct err err;
+    int rc;
+
+    *reply = NULL;
+    fd = request ? ctl_connect(cmd->socket, &err)
+                 : err_set(&err, -ENOMEM, "no memory for the request");
+    rc = fd < 0 ? fd : ctl_send(fd, cmd->socket, request, &err);
+    json_decref(request);
+    if (rc == 0)
+        rc = ctl_receive(fd, cmd->socket, CTL_CALL_MS, &msg, &err);
+    if (rc == 0)
+        rc = ctl_judge(msg, cmd->socket, &err);
+    *reply = msg;
+    if (rc == 0)
+        return EXIT_SUCCESS;
+    /* The problems say it better, each with its place. */
+    if (msg && json_object_get(msg, "problems"))
+        return EX_DATAERR;
+    return cmd_fail(cmd, rc, &err);
 }
 
 int cmd_ask(const struct cmd *cmd, const char *verb, json_t **reply, struct err *err)

@@ -30,7 +30,9 @@ struct cmd {
     const char *folder;   /* -o */
     const char *endpoint; /* --endpoint or NULL */
     enum cmd_secret secret;
-    int64_t now; /* seconds since 1970 */
+    const char *plan;   /* --plan: apply this plan or nothing; NULL: any */
+    uint32_t confirm_s; /* --confirm: go back after so long unless confirmed; 0: do not */
+    int64_t now;        /* seconds since 1970 */
 };
 
 /**
@@ -49,6 +51,15 @@ int cmd_fail(const struct cmd *cmd, int rc, const struct err *err);
  * Return: as ctl_call().
  */
 int cmd_ask(const struct cmd *cmd, const char *verb, json_t **reply, struct err *err);
+
+/**
+ * cmd_request() - send a request and print the sentence of a refusal
+ * @request: taken over; NULL counts as want of memory
+ * @reply: a new reference, also of a refusal that has more to say than its sentence; NULL else
+ *
+ * Return: an exit code: 65 when the daemon finds a configuration wrong.
+ */
+int cmd_request(const struct cmd *cmd, json_t *request, json_t **reply);
 
 /** cmd_text() - a string of a reply, "-" where there is none. */
 const char *cmd_text(const json_t *object, const char *key);
@@ -105,6 +116,15 @@ int cmd_user_add(const struct cmd *cmd);
 int cmd_kick(const struct cmd *cmd);
 int cmd_identity(const struct cmd *cmd);
 int cmd_check(const struct cmd *cmd);
+int cmd_plan(const struct cmd *cmd);
+int cmd_apply(const struct cmd *cmd);
+int cmd_confirm(const struct cmd *cmd);
+int cmd_rollback(const struct cmd *cmd);
+int cmd_reload(const struct cmd *cmd);
+int cmd_history(const struct cmd *cmd);
+int cmd_routes(const struct cmd *cmd);
+int cmd_watch(const struct cmd *cmd);
+int cmd_user_disable(const struct cmd *cmd);
 int cmd_schema(const struct cmd *cmd);
 
 #endif

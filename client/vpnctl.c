@@ -13,8 +13,12 @@
 #include "client/cmd.h"
 #include "client/profile.h"
 #include "common/cleanup.h"
+#include "common/value.h"
 #include "common/version.h"
 #include "daemon/config.h"
+
+#define CONFIRM_MIN_S 5
+#define CONFIRM_MAX_S 86400
 
 #define SERVER_SOCKET "/run/vpn/vpn.sock"
 #define CLIENT_SOCKET "/run/vpn-client/vpn.sock"
@@ -30,6 +34,8 @@ enum option_bit {
     OPTION_OUTPUT = 1 << 6,
     OPTION_ENDPOINT = 1 << 7,
     OPTION_ALL = 1 << 8,
+    OPTION_PLAN = 1 << 9,
+    OPTION_CONFIRM = 1 << 10,
 };
 
 #define OPTIONS_ASKING (OPTION_JSON | OPTION_COLOR | OPTION_FILE | OPTION_SOCKET)
@@ -41,6 +47,8 @@ enum {
     LONG_TOKEN,
     LONG_KEY,
     LONG_ENDPOINT,
+    LONG_PLAN,
+    LONG_CONFIRM,
 };
 
 static const struct option long_options[] = {
@@ -55,6 +63,8 @@ static const struct option long_options[] = {
     {"key", no_argument, NULL, LONG_KEY},
     {"output", required_argument, NULL, 'o'},
     {"endpoint", required_argument, NULL, LONG_ENDPOINT},
+    {"plan", required_argument, NULL, LONG_PLAN},
+    {"confirm", required_argument, NULL, LONG_CONFIRM},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -97,6 +107,27 @@ static const struct verb {
      "      --endpoint H:P   where clients find the server, if the configuration does not say\n"
      "  -s, --socket SOCKET  ask this daemon for its public key if identity.pub is absent\n"
      "  -j, --json           JSON instead of YAML\n"},
+    {"user", "disable", "NAME", OPTION_JSON | OPTION_COLOR | OPTION_FILE | OPTION_SOCKET,
+     cmd_user_disable, "lock a user out: writes a drop-in and applies it", HELP_ASKING},
+    {"plan", NULL, "[FILE]", OPTIONS_ASKING, cmd_plan,
+     "what apply would change; exit status 0: nothing, 2: something", HELP_ASKING},
+    {"apply", NULL, "[FILE]", OPTIONS_ASKING | OPTION_PLAN | OPTION_CONFIRM, cmd_apply,
+     "put a configuration into force",
+     HELP_ASKING
+     "      --plan HASH      only if it still comes to the plan with this hash\n"
+     "      --confirm TIME   go back after TIME (10s, 2m) unless `vpnctl confirm` comes\n"},
+    {"confirm", NULL, NULL, OPTIONS_ASKING, cmd_confirm, "keep what was applied with --confirm",
+     HELP_ASKING},
+    {"rollback", NULL, "[N]", OPTIONS_ASKING, cmd_rollback,
+     "go back to the configuration before the present one, or the N-th before it", HELP_ASKING},
+    {"reload", NULL, NULL, OPTIONS_ASKING, cmd_reload,
+     "have the server read its file again, as SIGHUP does, and say what came of it", HELP_ASKING},
+    {"history", NULL, NULL, OPTIONS_ASKING, cmd_history,
+     "the last applied configurations, when, by whom, what changed", HELP_ASKING},
+    {"routes", NULL, NULL, OPTIONS_ASKING, cmd_routes,
+     "what the kernel shall hold, and how each of it stands", HELP_ASKING},
+    {"watch", NULL, NULL, OPTIONS_ASKING, cmd_watch,
+     "events as they happen: sessions, drift, applies", HELP_ASKING},
     {"check", NULL, "[FILE]", OPTION_JSON | OPTION_CLIENT, cmd_check,
      "is a configuration right?  Needs no daemon and no root",
      "  -j, --json           JSON: every error and note\n"
@@ -120,7 +151,8 @@ static void usage_all(FILE *out)
         fprintf(out, "  %-18s %s\n", words, verbs[i].brief);
     }
     fputs("\n`vpnctl VERB -h` lists a verb's options; -V prints the release.\n"
-          "Exit codes: 0 done, 1 failed, 64 usage, 65 bad configuration, 69 no daemon,"
+          "Exit codes: 0 done, 1 failed, 2 changes pending (plan), 64 usage, 65 bad configuration, "
+          "69 no daemon,"
           " 77 not permitted.\n",
           out);
 }
@@ -187,6 +219,7 @@ static void secret_set(struct parsed *p, enum cmd_secret secret)
 /* Return: an exit code, or -1 to go on. */
 static int options_parse(struct parsed *p, int argc, char **argv)
 {
+    struct err err;
     int c;
 
     while ((c = getopt_long(argc, argv, "ajf:s:o:hV", long_options, NULL)) != -1) {
@@ -234,6 +267,16 @@ static int options_parse(struct parsed *p, int argc, char **argv)
             p->given |= OPTION_ENDPOINT;
             p->cmd.endpoint = optarg;
             break;
+        case LONG_PLAN:
+            p->given |= OPTION_PLAN;
+            p->cmd.plan = optarg;
+            break;
+        case LONG_CONFIRM:
+            p->given |= OPTION_CONFIRM;
+            if (value_duration(optarg, CONFIRM_MIN_S, CONFIRM_MAX_S, &p->cmd.confirm_s, &err) == 0)
+                break;
+            fprintf(stderr, "vpnctl: --confirm: %s\n", err.msg);
+            return EX_USAGE;
         case 'h':
             p->help = true;
             break;

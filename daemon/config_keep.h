@@ -5,7 +5,6 @@
 #ifndef DAEMON_CONFIG_KEEP_H
 #define DAEMON_CONFIG_KEEP_H
 
-#include "common/err.h"
 #include "daemon/config.h"
 
 #define CONFIG_KEEP_SIZE 256
@@ -15,12 +14,8 @@
  * @now: gets the values of @then where they cannot change; owns copies of them
  * @kept: CONFIG_KEEP_SIZE bytes; the keys whose new values wait for a restart, "" for none
  *
- * When the tunnel's own addresses differ, the pool is kept with them, because it lies in them.
- *
- * Return: 0; -EINVAL when a user's address or network does not fit the addresses that are kept;
- * -ENOMEM.  After a failure @now is good for nothing but config_free().
+ * Return: 0 or -ENOMEM: then @now is good for nothing but config_free().
  */
-int config_keep(struct config *now, const struct config *then, char kept[CONFIG_KEEP_SIZE],
-                struct err *err);
+int config_keep(struct config *now, const struct config *then, char kept[CONFIG_KEEP_SIZE]);
 
 #endif

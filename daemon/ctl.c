@@ -4,7 +4,9 @@
 
 #include "common/cred.h"
 #include "common/version.h"
+#include "daemon/ctl_config.h"
 #include "daemon/datapath/report.h"
+#include "daemon/keeper.h"
 #include "daemon/netfilter.h"
 #include "daemon/lease_writer.h"
 #include "daemon/server.h"
@@ -84,6 +86,8 @@ static json_t *on_status(struct server *s)
     json_object_set_new(reply, "offloads", report_offloads(&s->dp));
     json_object_set_new(reply, "drops", drops(s, &stats));
     json_object_set_new(reply, "firewall", netfilter_status(s));
+    json_object_set_new(reply, "kernel", keeper_report(s));
+    json_object_set_new(reply, "configuration", ctl_config_status(s));
     return reply;
 }
 
@@ -241,11 +245,30 @@ static json_t *on_identity(struct server *s)
     return reply;
 }
 
+static json_t *on_routes(struct server *s)
+{
+    json_t *reply = ctl_reply_ok();
+
+    json_object_set_new(reply, "objects", keeper_rows(s));
+    json_object_set_new(reply, "kernel", keeper_report(s));
+    return reply;
+}
+
+static json_t *on_watch(void)
+{
+    json_t *reply = ctl_reply_ok();
+
+    json_object_set_new(reply, "stream", json_true());
+    return reply;
+}
+
 json_t *server_ctl(void *ctx, const char *cmd, const json_t *request, const struct ctl_peer *peer)
 {
     struct server *s = ctx;
+    json_t *reply = ctl_config(s, cmd, request, peer);
 
-    (void)peer;
+    if (reply)
+        return reply;
     if (strcmp(cmd, "status") == 0)
         return on_status(s);
     if (strcmp(cmd, "users") == 0)
@@ -254,5 +277,9 @@ json_t *server_ctl(void *ctx, const char *cmd, const json_t *request, const stru
         return on_identity(s);
     if (strcmp(cmd, "kick") == 0)
         return on_kick(s, request);
+    if (strcmp(cmd, "routes") == 0)
+        return on_routes(s);
+    if (strcmp(cmd, "watch") == 0)
+        return on_watch();
     return ctl_reply_error(CTL_CODE_BAD_REQUEST, "this vpn-server has no command \"%s\"", cmd);
 }

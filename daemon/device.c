@@ -2,138 +2,214 @@
 #include "daemon/device.h"
 
 #include <errno.h>
-#include <linux/if_tun.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "daemon/desired.h"
+#include "daemon/keeper.h"
 #include "daemon/server.h"
-#include "netlink/addr.h"
 #include "netlink/link.h"
 #include "netlink/tun.h"
 
-#define DEVICE_ALIAS "vpn-server"
+#define PORT 0 /* the server has one */
 
 /* A device of that name may be a leftover of ours, or somebody else's. */
-static int check_device(struct server *s, struct err *err)
+static int check_device(struct server *s, const char *name, struct err *err)
 {
     struct net_link link;
-    int rc = net_link_get(s->net, s->config->device, &link, err);
+    int rc = net_link_get(keeper_conn(s->keeper), name, &link, err);
 
     if (rc == -ENODEV)
         return 0;
     if (rc < 0)
         return rc;
-    if (strcmp(link.kind, "tun") != 0 || strcmp(link.alias, DEVICE_ALIAS) != 0)
+    if (strcmp(link.kind, "tun") != 0 || strcmp(link.alias, DESIRED_ALIAS) != 0)
         return err_set(err, -EEXIST,
                        "%s: a device of this name exists and is not ours (choose another with "
                        "tunnel.device)",
-                       s->config->device);
+                       name);
     if (link.carrier)
-        return err_set(err, -EBUSY, "%s: another vpn-server is using it", s->config->device);
+        return err_set(err, -EBUSY, "%s: another vpn-server is using it", name);
     return 0;
 }
 
-static int open_queues(struct server *s, struct err *err)
+static int open_queues(struct server *s, struct device *d, struct err *err)
 {
     const struct tun_options options = {.multi_queue = true, .persist = true};
-    int port = datapath_add_port(&s->dp, true);
-    uint32_t i;
 
-    if (port < 0)
-        return port;
-    for (i = 0; i < s->lanes; i++) {
-        int fd = spawner_open_tun(&s->spawner, err);
-        int rc;
+    for (uint32_t i = 0; i < s->lanes; i++) {
+        int rc, fd = spawner_open_tun(&s->spawner, err);
 
         if (fd < 0)
             return fd;
-        rc = tun_attach(fd, s->config->device, &options, err);
+        rc = tun_attach(fd, d->name, &options, err);
         if (rc < 0) {
             close(fd);
             return rc;
         }
-        s->device_made = true;
-        s->dp.ports[port].queue[i] = fd;
+        d->queue[i] = fd;
     }
-    return datapath_port_offload(&s->dp, (uint32_t)port, true, err);
-}
-
-struct stray {
-    const struct config *config;
-    struct net_addr addrs[64];
-    size_t n;
-};
-
-/* On our own device every address that the file does not name is a leftover. */
-static int note_stray(const struct net_addr *addr, void *ctx)
-{
-    struct stray *stray = ctx;
-    const struct ip_prefix *own = config_prefix(stray->config, addr->prefix.addr.family);
-
-    if (own && own->len == addr->prefix.len && ip_addr_equal(&own->addr, &addr->prefix.addr))
-        return 0;
-    if (stray->n < ARRAY_SIZE(stray->addrs))
-        stray->addrs[stray->n++] = *addr;
     return 0;
 }
 
-static int set_addresses(struct server *s, struct err *err)
+static int mark_device(struct server *s, const struct device *d, struct err *err)
 {
-    struct stray stray = {.config = s->config};
-    size_t i;
-    int rc = net_addr_dump(s->net, 0, s->ifindex, note_stray, &stray, err);
+    struct net_link have, want = {.alias = DESIRED_ALIAS};
+    int rc = net_link_get(keeper_conn(s->keeper), d->name, &have, err);
 
-    for (i = 0; rc == 0 && i < stray.n; i++)
-        rc = net_addr_del(s->net, &stray.addrs[i], err);
-    for (i = 0; rc == 0 && i < s->config->n_addresses; i++) {
-        struct net_addr addr = {
-            .ifindex = s->ifindex,
-            .prefix = s->config->addresses[i],
-            .protocol = NET_PROTO_SERVER,
-        };
-        char text[IP_PREFIX_STRLEN];
+    memcpy(want.name, d->name, sizeof(want.name));
+    return rc < 0 ? rc
+                  : net_link_set(keeper_conn(s->keeper), have.ifindex, &want, NET_LINK_ALIAS, err);
+}
 
-        rc = net_addr_put(s->net, &addr, err);
-        if (rc == 0)
-            log_info("TUN address configured: %s", ip_prefix_format(&addr.prefix, text));
+static void device_init(struct device *d, const char *name)
+{
+    *d = (struct device){0};
+    memcpy(d->name, name, strlen(name) + 1);
+    for (size_t i = 0; i < ARRAY_SIZE(d->queue); i++)
+        d->queue[i] = -1;
+}
+
+int device_make(struct server *s, const char *name, struct device *out, struct err *err)
+{
+    struct device d;
+    int rc = check_device(s, name, err);
+
+    if (rc < 0)
+        return rc;
+    device_init(&d, name);
+    rc = open_queues(s, &d, err);
+    if (rc == 0)
+        rc = mark_device(s, &d, err);
+    if (rc < 0) {
+        device_unmake(s, &d);
+        return rc;
     }
+    *out = d;
+    return 0;
+}
+
+void device_unmake(struct server *s, struct device *d)
+{
+    struct err err;
+
+    for (uint32_t i = 0; d->name[0] && i < s->lanes; i++) {
+        /* The device goes with its last queue. */
+        if (d->queue[i] >= 0)
+            (void)tun_set_persist(d->queue[i], false, &err);
+        close_fdp(&d->queue[i]);
+    }
+    d->name[0] = '\0';
+}
+
+static void give(struct server *s, struct device *device)
+{
+    struct dp_port *port = &s->dp.ports[PORT];
+    struct device former = s->device;
+
+    s->device = *device;
+    *device = former;
+    for (uint32_t i = 0; i < s->lanes; i++)
+        port->queue[i] = s->device.name[0] ? s->device.queue[i] : -1;
+}
+
+int device_exchange(struct server *s, struct device *device, struct err *err)
+{
+    int rc = 0;
+
+    give(s, device);
+    if (s->device.name[0])
+        rc = datapath_port_offload(&s->dp, PORT, true, err);
+    if (rc < 0)
+        give(s, device);
     return rc;
 }
 
 int device_open(struct server *s, struct err *err)
 {
-    struct net_link have = {0}, want = {.mtu = s->config->mtu, .up = true, .ip6ll = NET_IP6LL_NONE};
-    int rc = check_device(s, err);
+    struct device d;
+    int rc = datapath_add_port(&s->dp, true);
 
-    if (rc == 0)
-        rc = open_queues(s, err);
-    if (rc == 0)
-        rc = net_link_get(s->net, s->config->device, &have, err);
+    if (rc >= 0)
+        rc = device_make(s, s->config->device, &d, err);
     if (rc < 0)
         return rc;
-    s->ifindex = have.ifindex;
-    strcpy(want.name, s->config->device);
-    strcpy(want.alias, DEVICE_ALIAS);
-    rc = net_link_set(s->net, s->ifindex, &want, net_link_diff(&want, &have), err);
-    if (rc < 0)
+    rc = device_exchange(s, &d, err);
+    if (rc < 0) {
+        device_unmake(s, &d);
         return rc;
+    }
     log_info("TUN interface %s created (MTU %u, %u queue%s)", s->config->device, s->config->mtu,
              s->lanes, s->lanes == 1 ? "" : "s");
-    return set_addresses(s, err);
+    return 0;
 }
 
 void device_close(struct server *s)
 {
+    struct device none;
     struct err err;
-    uint32_t i;
 
-    /* The device goes with its last queue, also when it never came to be configured. */
-    for (i = 0; s->device_made && i < s->lanes; i++)
-        if (s->dp.ports[0].queue[i] >= 0)
-            (void)tun_set_persist(s->dp.ports[0].queue[i], false, &err);
-    if (s->device_made && s->ifindex && s->net && net_link_del(s->net, s->ifindex, &err) < 0)
-        log_warning("%s: not removed: %s", s->config->device, err.msg);
-    s->device_made = false;
+    if (!s->device.name[0])
+        return;
+    device_init(&none, "");
+    (void)device_exchange(s, &none, &err);
+    device_unmake(s, &none);
+}
+
+/* ---- deleted under us ---------------------------------------------------------------------- */
+
+static bool device_lives(struct server *s)
+{
+    struct net_link link;
+    struct err err;
+
+    return net_link_get(keeper_conn(s->keeper), s->device.name, &link, &err) == 0 && link.carrier &&
+           strcmp(link.alias, DESIRED_ALIAS) == 0;
+}
+
+static int make_again(struct server *s, struct err *err)
+{
+    struct device d;
+    int rc = device_make(s, s->config->device, &d, err), paused;
+
+    if (rc < 0)
+        return rc;
+    paused = datapath_pause(&s->dp);
+    rc = device_exchange(s, &d, err);
+    device_unmake(s, &d);
+    if (paused < 0)
+        (void)spawner_kill(&s->spawner);
+    else if (rc == 0)
+        rc = datapath_resume(&s->dp, err);
+    keeper_changed(s);
+    return rc;
+}
+
+void device_lost(struct server *s)
+{
+    struct err err;
+    int rc;
+
+    /* Each lane says so; the first made it again. */
+    if (device_lives(s))
+        return;
+    rc = make_again(s, &err);
+    s->device_lost = rc < 0;
+    if (rc == 0)
+        log_warning("%s: the device was deleted by somebody: made again", s->config->device);
+    else
+        log_error("%s: the device was deleted by somebody, and cannot be made again yet: %s",
+                  s->config->device, err.msg);
+}
+
+void device_tick(struct server *s)
+{
+    struct err err;
+
+    if (!s->device_lost || make_again(s, &err) < 0)
+        return;
+    s->device_lost = false;
+    log_info("%s: the device is there again", s->config->device);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "daemon/keeper.h"
 #include "daemon/server.h"
 #include "netlink/route.h"
 #include "netlink/sysctl.h"
@@ -51,17 +52,18 @@ int forwarding_ip6_safe(struct net_conn *conn, struct err *err)
                    dev, dev);
 }
 
-void forwarding_apply(struct server *s)
+void forwarding_follow(struct server *s, const struct config *config)
 {
-    size_t n = s->config->forwarding ? 2 : 0;
+    size_t n = config->forwarding ? 2 : 0;
     struct err err = {{0}};
 
     if (!s->former)
         return;
-    if (n > 0 && forwarding_ip6_safe(s->net, &err) < 0) {
+    if (n > 0 && forwarding_ip6_safe(keeper_conn(s->keeper), &err) < 0) {
         log_warning("%s", err.msg);
         n = 1;
     }
+    s->forwards6 = n > 1;
     if (net_sysctl_keep_want(s->former, settings, n, &err) < 0)
         log_warning("forwarding: %s", err.msg);
     if (n > 0)
@@ -78,7 +80,7 @@ void forwarding_open(struct server *s)
         log_warning("forwarding is left as it is: %s", err.msg);
     else if (note.msg[0])
         log_warning("%s", note.msg);
-    forwarding_apply(s);
+    forwarding_follow(s, s->config);
 }
 
 void forwarding_close(struct server *s)

@@ -1,5 +1,6 @@
 /*
- * Forwarding of packets: switched on as the configuration says, and put back as it was.
+ * Forwarding of packets: switched on as the configuration says, and put back as it was.  In between
+ * the engine sees to it that it stays on (daemon/desired).
  *
  * IPv6 has a trap: a host that forwards does not listen to router advertisements, and one that
  * lives by them would lose its default route and, in time, its addresses.  Then IPv6 is not
@@ -12,13 +13,14 @@
 
 #include "common/err.h"
 
+struct config;
 struct net_conn;
 struct server;
 
 /** forwarding_open() - learn what an earlier run changed, and do as the configuration says. */
 void forwarding_open(struct server *s);
-/** forwarding_apply() - the same after a reload. */
-void forwarding_apply(struct server *s);
+/** forwarding_follow() - the same for another configuration, before the engine sees it. */
+void forwarding_follow(struct server *s, const struct config *config);
 /** forwarding_close() - put back what was changed. */
 void forwarding_close(struct server *s);
 

@@ -309,13 +309,28 @@ static int read_all(struct history *h)
         h->damaged++;
     json_decref(json);
     while ((entry = readdir(dir)) != NULL) {
-        if (strstr(entry->d_name, HISTORY_TEMPORARY))
-            (void)unlinkat(h->dir, entry->d_name, 0);
-        else
+        if (!strstr(entry->d_name, HISTORY_TEMPORARY))
             read_record(h, entry->d_name);
     }
     closedir(dir);
     return 0;
+}
+
+void history_clean(struct history *h)
+{
+    struct dirent *entry;
+    int fd = dup(h->dir);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir) {
+        close_fdp(&fd);
+        return;
+    }
+    rewinddir(dir);
+    while ((entry = readdir(dir)) != NULL)
+        if (strstr(entry->d_name, HISTORY_TEMPORARY))
+            (void)unlinkat(h->dir, entry->d_name, 0);
+    closedir(dir);
 }
 
 int history_open(struct history **out, const char *state, const char *boot, struct err *err)

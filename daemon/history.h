@@ -11,7 +11,7 @@
  * An apply is staged first: record and new state are written and flushed under temporary names, so
  * that a full disk is found out while nothing has changed.  What is left for the moment after the
  * kernel has followed is a rename, which needs no room.  A crash leaves either the old or the new
- * state, never a mixture; temporary files are removed at the next start.
+ * state, never a mixture; what was staged is removed by the next daemon.
  *
  * Deadlines are on the clock that counts since the machine was started, and name that start: a
  * clock that is set does not move them, and a machine that was restarted while a confirmation was
@@ -56,6 +56,8 @@ struct history;
 int history_open(struct history **out, const char *state, const char *boot, struct err *err);
 /** history_free() - NULL is fine. */
 void history_free(struct history *h);
+/** history_clean() - remove what a killed daemon had staged; once it is sure that none lives. */
+void history_clean(struct history *h);
 /** history_damaged() - how many files could not be read. */
 unsigned int history_damaged(const struct history *h);
 

@@ -11,6 +11,7 @@
 #include "common/process.h"
 #include "common/version.h"
 #include "daemon/config.h"
+#include "daemon/history.h"
 #include "daemon/init.h"
 #include "daemon/roster.h"
 #include "daemon/server.h"
@@ -193,6 +194,8 @@ static int prepare(struct server *s, const struct config *config, const struct o
     log_info("vpn-server " VPN_RELEASE " starting");
     /* Without it no lease is kept; whoever writes there says so. */
     (void)process_folder(config->state, account, 0750, NULL);
+    if (s->chosen.said[0])
+        log_warning("%s", s->chosen.said);
     *control_gid = process_group(config->control_group);
     *control_fd = ctl_listen(config->control_socket, account.uid,
                              *control_gid == (gid_t)-1 ? account.gid : *control_gid, 0660, err);
@@ -210,14 +213,37 @@ static int prepare(struct server *s, const struct config *config, const struct o
     return process_drop(account, has_low_port(config), err);
 }
 
-static int load(const char *path, struct config **config)
+/* The configuration to run, which is not always the file's.  What is wrong is printed. */
+static int load(const char *path, struct server *s)
+{
+    struct account account = process_account("vpn", PROCESS_UID_DAEMON);
+    struct problems problems = {0};
+    int rc;
+
+    if (geteuid() != 0)
+        account = (struct account){geteuid(), getegid()};
+    rc = choose(path, account, &s->history, &s->config, &s->chosen, &problems);
+    problems_print(&problems, stderr);
+    problems_clear(&problems);
+    if (rc < 0 && s->chosen.said[0])
+        fprintf(stderr, "vpn-server: %s\n", s->chosen.said);
+    return rc;
+}
+
+static int check(const char *path)
 {
     struct problems problems = {0};
-    int rc = config_load(path, config, &problems);
+    struct config *config = NULL;
+    int rc = config_load(path, &config, &problems);
 
     problems_print(&problems, stderr);
     problems_clear(&problems);
-    return rc;
+    if (rc < 0)
+        return EX_CONFIG;
+    printf("%s: configuration is valid (%zu user%s)\n", path, config->n_users,
+           config->n_users == 1 ? "" : "s");
+    config_free(config);
+    return EX_OK;
 }
 
 static int exit_status(int rc)
@@ -288,7 +314,6 @@ int main(int argc, char **argv)
     static struct server server = {.exit_status = -1,
                                    .roster_fd = -1,
                                    .loop = {.epoll = -1, .signals = -1}};
-    struct config *config = NULL;
     struct options options;
     int rc = parse_options(argc, argv, &options);
 
@@ -296,17 +321,14 @@ int main(int argc, char **argv)
         return rc;
     if (options.init)
         return do_init(options.init_dir);
-    if (load(options.config, &config) < 0)
-        return EX_CONFIG;
-    if (options.check) {
-        printf("%s: configuration is valid (%zu user%s)\n", options.config, config->n_users,
-               config->n_users == 1 ? "" : "s");
-        rc = EX_OK;
-    } else {
-        server.config = config;
+    if (options.check)
+        return check(options.config);
+    if (load(options.config, &server) < 0 || !server.config)
+        rc = EX_CONFIG;
+    else
         rc = run(&server, &options);
-        config = server.config;
-    }
-    config_free(config);
+    history_free(server.history);
+    bundle_clear(&server.chosen.bundle);
+    config_free(server.config);
     return rc;
 }

@@ -73,16 +73,11 @@ static void say(const struct netfilter *nf)
     }
 }
 
-void netfilter_apply(struct server *s)
+static void probe(struct server *s, struct netfilter *nf)
 {
-    struct netfilter *nf = s->netfilter;
     struct err err = {{0}};
     int rc;
 
-    if (!nf || !nf->conn)
-        return;
-    nf->state = NETFILTER_ACTIVE;
-    nf->reason[0] = '\0';
     rc = put(nf, s->config, true, &err);
     if (rc < 0) {
         nf->state = NETFILTER_MISSING;
@@ -107,7 +102,15 @@ void netfilter_open(struct server *s)
         say(nf);
         return;
     }
-    netfilter_apply(s);
+    probe(s, nf);
+}
+
+struct desired_support netfilter_support(const struct server *s)
+{
+    const struct netfilter *nf = s->netfilter;
+
+    return (struct desired_support){.firewall = nf && nf->state != NETFILTER_MISSING,
+                                    .fib = nf && nf->state == NETFILTER_ACTIVE};
 }
 
 void netfilter_close(struct server *s)
@@ -126,6 +129,15 @@ void netfilter_close(struct server *s)
     s->netfilter = NULL;
 }
 
+/* As the configuration in force has them. */
+static size_t count_rules(const struct server *s)
+{
+    _cleanup_(net_firewall_clear) struct net_firewall fw = {.n = 0};
+    const struct desired_support support = netfilter_support(s);
+
+    return support.firewall && firewall_lower(s->config, support.fib, &fw) == 0 ? fw.n : 0;
+}
+
 json_t *netfilter_status(const struct server *s)
 {
     const struct netfilter *nf = s->netfilter;
@@ -133,7 +145,8 @@ json_t *netfilter_status(const struct server *s)
 
     if (!nf)
         return json_pack("{s:s}", "state", state_name(NETFILTER_MISSING));
-    out = json_pack("{s:s, s:I}", "state", state_name(nf->state), "rules", (json_int_t)nf->rules);
+    out = json_pack("{s:s, s:I}", "state", state_name(nf->state), "rules",
+                    (json_int_t)count_rules(s));
     if (out && nf->reason[0])
         json_object_set_new(out, "reason", json_string(nf->reason));
     return out;

@@ -1,90 +1,18 @@
-/* Networks behind users: kernel routes and the lanes' table; see networks.h. */
+/* Networks behind users in the lanes' table; see networks.h. */
 #include "daemon/networks.h"
 
 #include <errno.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "daemon/keeper.h"
 #include "daemon/server.h"
-#include "netlink/conn.h"
-#include "netlink/route.h"
-
-static struct net_route network_route(const struct server *s, const struct ip_prefix *network)
-{
-    return (struct net_route){
-        .dst = *network,
-        .table = NET_TABLE_MAIN,
-        .ifindex = s->ifindex,
-        .protocol = NET_PROTO_SERVER,
-        .type = NET_ROUTE_UNICAST,
-    };
-}
-
-/* A refusal is the operator's to mend (a route of somebody else's); the others go on. */
-static void route_put(struct server *s, uint32_t id, const struct ip_prefix *network)
-{
-    const struct net_route route = network_route(s, network);
-    char text[IP_PREFIX_STRLEN];
-    struct err err;
-
-    ip_prefix_format(network, text);
-    if (net_route_put(s->net, &route, &err) < 0)
-        log_error("%s: network %s is not reachable: %s", users_name(s->users, id), text, err.msg);
-    else
-        log_info("%s: network %s is behind this user", users_name(s->users, id), text);
-}
-
-static void route_del(struct server *s, uint32_t id, const struct ip_prefix *network)
-{
-    const struct net_route route = network_route(s, network);
-    struct err err;
-
-    if (net_route_del(s->net, &route, &err) < 0)
-        log_warning("%s: %s", users_name(s->users, id), err.msg);
-}
 
 static void lookup_put(struct server *s, uint32_t id, const struct ip_prefix *network,
                        uint32_t peer)
 {
     if (lookup_net_set(s->dp.lookup, network, peer) < 0)
         log_error("%s: the table of networks is full", users_name(s->users, id));
-}
-
-/* ---- what an earlier run left ------------------------------------------------------------------
- */
-
-struct leftover {
-    uint32_t ifindex;
-    struct net_route routes[64];
-    size_t n;
-};
-
-static int note_leftover(const struct net_route *route, void *ctx)
-{
-    struct leftover *left = ctx;
-
-    if (route->ifindex == left->ifindex && left->n < ARRAY_SIZE(left->routes))
-        left->routes[left->n++] = *route;
-    return 0;
-}
-
-void networks_clean(struct server *s)
-{
-    const struct net_route_filter filter = {.protocol = NET_PROTO_SERVER};
-    struct leftover left = {.ifindex = s->ifindex};
-    struct err err = {0};
-    size_t removed;
-    int rc;
-
-    /* Again until none is left: a dump is collected in pieces, so that memory stays bounded. */
-    do {
-        left.n = removed = 0;
-        rc = net_route_dump(s->net, &filter, note_leftover, &left, &err);
-        for (size_t i = 0; rc == 0 && i < left.n; i++)
-            removed += net_route_del(s->net, &left.routes[i], &err) == 0;
-    } while (rc == 0 && removed > 0);
-    if (rc < 0 || removed < left.n)
-        log_warning("routes left behind by an earlier run: %s", err.msg);
 }
 
 /* ---- a user's devices --------------------------------------------------------------------------
@@ -96,11 +24,10 @@ void networks_up(struct server *s, uint32_t id, uint32_t peer)
 
     if (!user)
         return;
-    for (size_t i = 0; i < user->conf->n_networks; i++) {
+    for (size_t i = 0; i < user->conf->n_networks; i++)
         lookup_put(s, id, &user->conf->networks[i], peer);
-        if (!user->carrier)
-            route_put(s, id, &user->conf->networks[i]);
-    }
+    if (!user->carrier && user->conf->n_networks)
+        keeper_changed(s);
     user->carrier = peer;
 }
 
@@ -126,13 +53,13 @@ void networks_down(struct server *s, uint32_t id, uint32_t peer)
         return;
     other = other_device(s, id, peer);
     for (size_t i = 0; i < user->conf->n_networks; i++) {
-        if (other) {
+        if (other)
             lookup_put(s, id, &user->conf->networks[i], other);
-        } else {
-            route_del(s, id, &user->conf->networks[i]);
+        else
             (void)lookup_net_remove(s->dp.lookup, &user->conf->networks[i]);
-        }
     }
+    if (!other && user->conf->n_networks)
+        keeper_changed(s);
     user->carrier = other;
 }
 
@@ -160,13 +87,11 @@ void networks_replace(struct server *s, uint32_t id, const struct config_user *t
         /* Another user may have it by now, if that one was changed first. */
         if (lookup_net_exact(s->dp.lookup, network) != user->carrier)
             continue;
-        route_del(s, id, network);
         (void)lookup_net_remove(s->dp.lookup, network);
     }
     for (size_t i = 0; i < now->n_networks; i++) {
         if (has_network(then, &now->networks[i]))
             continue;
         lookup_put(s, id, &now->networks[i], user->carrier);
-        route_put(s, id, &now->networks[i]);
     }
 }

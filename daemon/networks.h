@@ -1,6 +1,6 @@
 /*
- * The networks behind users: while one of a user's devices is connected, the kernel routes them
- * into the tunnel and the lanes find that device for them.
+ * The networks behind users: while one of a user's devices is connected, the lanes find that device
+ * for them, and the kernel routes them into the tunnel (daemon/desired).
  *
  * A user with several devices is reached through the one that connected last; when it leaves,
  * through another one that is still there.
@@ -14,8 +14,6 @@
 
 struct server;
 
-/** networks_clean() - remove routes that an earlier run left on our device. */
-void networks_clean(struct server *s);
 /** networks_up() - a device of the user connected: its networks lie behind @peer now. */
 void networks_up(struct server *s, uint32_t id, uint32_t peer);
 /** networks_down() - this device is gone; another one of the user's takes over if there is one. */

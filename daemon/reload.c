@@ -1,33 +1,18 @@
-/*
- * SIGHUP; see reload.h.
- *
- * Theory of operation
- * -------------------
- * All that can fail comes first: the file is read and checked, what cannot change live is copied
- * over from the configuration in force (daemon/config_keep), the difference is worked out
- * (users_diff()), and room is made.  From there on nothing fails: leaving users' sessions end while
- * their description is still there, the pointers move to the new configuration, the enclave and the
- * kernel follow, and the old configuration is freed.
- */
+/* SIGHUP and `vpnctl reload`; see reload.h. */
 #include "daemon/reload.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/log.h"
 #include "common/process.h"
-#include "daemon/config_keep.h"
-#include "daemon/enrol.h"
+#include "daemon/change.h"
 #include "daemon/forwarding.h"
-#include "daemon/netfilter.h"
-#include "daemon/networks.h"
+#include "daemon/history.h"
+#include "daemon/keeper.h"
 #include "daemon/server.h"
-
-struct changes {
-    struct user_change *items;
-    size_t n;
-};
+#include "netlink/set.h"
 
 static void log_problems(const struct problems *problems)
 {
@@ -40,186 +25,92 @@ static void log_problems(const struct problems *problems)
         log_error("and %zu more", problems->n_dropped);
 }
 
-static int load(struct server *s, struct config **out)
+static int read_texts(struct server *s, struct bundle *bundle, struct err *err)
 {
     struct problems problems = {0};
-    int rc = config_load(s->config_path, out, &problems);
+    int rc = bundle_read(s->config_path, bundle, &problems);
 
     log_problems(&problems);
+    if (rc < 0)
+        err_set(err, rc, "%s", problems.n ? problems.items[0].text : strerror(-rc));
     problems_clear(&problems);
     if (rc == -EACCES)
         log_error("%s must be readable by the user vpn-server runs as (group vpn)", s->config_path);
     return rc;
 }
 
-static bool push_routes_differ(const struct config *a, const struct config *b)
+/* What runs already, or was rolled back.  Return: 1: nothing to do; 0: go on; or -errno. */
+static int look_up(struct server *s, const struct bundle *bundle, struct err *err)
 {
-    size_t i;
+    const struct history_record *current;
+    uint8_t hash[BUNDLE_HASH_LEN];
 
-    for (i = 0; a->n_push_routes == b->n_push_routes && i < a->n_push_routes; i++)
-        if (a->push_routes[i].len != b->push_routes[i].len ||
-            !ip_addr_equal(&a->push_routes[i].addr, &b->push_routes[i].addr))
-            return true;
-    return a->n_push_routes != b->n_push_routes;
+    if (!s->history)
+        return 0;
+    bundle_hash(bundle, hash);
+    if (history_rejected(s->history, hash))
+        return err_set(err, -ESTALE,
+                       "what %s says was rolled back: the configuration that was confirmed last "
+                       "stays in force (change the file, or insist with vpnctl apply)",
+                       s->config_path);
+    current = history_current(s->history);
+    return current && memcmp(current->hash, hash, sizeof(hash)) == 0;
 }
 
-static bool fixed_changed(const struct changes *c, const struct config *now)
+static int take_over(struct server *s, struct bundle *bundle, const char *by, struct err *err)
 {
-    size_t i;
+    const struct change_wish wish = {.by = by, .how = "reloaded"};
+    struct change *c = NULL;
+    int rc = change_plan(s, bundle, &c, err);
 
-    for (i = 0; i < c->n; i++)
-        if ((c->items[i].parts & USER_PART_ADDRESS) ||
-            (c->items[i].kind == USER_ADDED && now->users[c->items[i].new_index].n_fixed))
-            return true;
-    return false;
-}
-
-/* Before their description goes: what is to be taken down is written there. */
-static void end_removed(struct server *s, const struct changes *c)
-{
-    size_t i;
-
-    for (i = 0; i < c->n; i++) {
-        uint32_t id;
-
-        if (c->items[i].kind != USER_REMOVED)
-            continue;
-        id = users_id(s->users, c->items[i].old_index);
-        sessions_close_user(s, id, "removed from the configuration");
-        /* The number of one who was still waiting is free at once. */
-        if (users_get(s->users, id)->state == USER_WAITING)
-            leases_forget_user(s->leases, id);
-    }
-}
-
-static void follow_change(struct server *s, const struct user_change *change,
-                          const struct config *then)
-{
-    uint32_t id = users_id(s->users, change->new_index);
-
-    if (change->parts & USER_PART_NETWORKS) {
-        const struct config_user *old = &then->users[change->old_index];
-
-        networks_replace(s, id, old, users_get(s->users, id)->conf);
-        enrol_networks(s, id, old);
-    }
-    if (change->parts & USER_PART_ADDRESS)
-        sessions_readdress(s, id, true);
-}
-
-static void follow_changes(struct server *s, const struct changes *c, const struct config *then)
-{
-    size_t i;
-
-    for (i = 0; i < c->n; i++) {
-        if (c->items[i].kind == USER_ADDED)
-            enrol_user(s, users_id(s->users, c->items[i].new_index));
-        else if (c->items[i].kind == USER_CHANGED)
-            follow_change(s, &c->items[i], then);
-    }
-    /* An address that somebody has from the pool may have become another one's fixed address. */
-    if (fixed_changed(c, s->config))
-        sessions_readdress_all(s);
-}
-
-static void say(const struct changes *c, const char *kept)
-{
-    size_t n[USER_CHANGED + 1] = {0}, i;
-
-    for (i = 0; i < c->n; i++)
-        n[c->items[i].kind]++;
-    log_info("configuration reloaded: %zu users added, %zu removed, %zu changed", n[USER_ADDED],
-             n[USER_REMOVED], n[USER_CHANGED]);
-    if (kept[0])
-        log_warning("not changed before a restart: %s", kept);
-}
-
-/* A user with another key is another user, but a lease is a name's: it finds its addresses. */
-static void hand_over_leases(struct server *s, uint32_t from, const char *name)
-{
-    uint32_t to;
-
-    if (users_find(s->users, name, &to) == 0 && to != from)
-        leases_move_user(s->leases, from, to);
-}
-
-static void hand_over_all(struct server *s)
-{
-    uint32_t id;
-
-    for (id = 0; users_next(s->users, USER_LEAVING, id, &id); id++)
-        hand_over_leases(s, id, users_name(s->users, id));
-}
-
-/* Return: 0; or -errno, and nothing has changed. */
-static int put_into_force(struct server *s, struct config *now, const struct changes *c)
-{
-    int rc = users_reserve(s->users, now, c->items, c->n);
-
+    if (c)
+        log_problems(change_problems(c));
     if (rc == 0)
-        rc = leases_reload(s->leases, now);
-    if (rc < 0)
-        return rc;
-    end_removed(s, c);
-    users_apply(s->users, now, c->items, c->n, s->now.mono_ms);
-    hand_over_all(s);
-    s->config = now;
-    return 0;
+        rc = change_apply(s, c, &wish, err);
+    if (rc < 0 && !(c && change_problems(c)->n_errors))
+        log_error("%s", err->msg);
+    change_free(c);
+    return rc;
 }
 
-static int take_over(struct server *s, struct config *now)
+/* The same again: what others changed in the kernel is put right, also where drift is only told. */
+static int renew(struct server *s, struct err *err)
 {
-    char kept[CONFIG_KEEP_SIZE];
-    struct config *then = s->config;
-    struct changes c = {0};
-    struct err err;
-    bool push;
-    int rc = config_keep(now, then, kept, &err);
+    struct net_set *set;
+    int rc;
 
-    if (rc < 0) {
-        log_error("%s: %s", s->config_path, err.msg);
-        return rc;
+    forwarding_follow(s, s->config);
+    rc = keeper_set(s, s->config, false, &set, err);
+    if (rc == 0) {
+        rc = keeper_apply(s, set, err);
+        if (rc < 0)
+            net_set_free(set);
     }
-    rc = users_diff(then, now, &c.items, &c.n);
     if (rc == 0)
-        rc = put_into_force(s, now, &c);
-    if (rc < 0) {
-        log_error("%s: %s", s->config_path,
-                  rc == -ENOSPC ? "more users than this process has room for: restart vpn-server"
-                                : "out of memory");
-        free(c.items);
-        return rc;
-    }
-    push = push_routes_differ(then, now);
-    follow_changes(s, &c, then);
-    atomic_store_explicit(&s->dp.client_to_client, now->client_to_client, memory_order_relaxed);
-    netfilter_apply(s);
-    forwarding_apply(s);
-    if (!s->verbose)
-        log_set_level(now->log_level);
-    if (push)
-        sessions_push(s);
-    say(&c, kept);
-    free(c.items);
-    config_free(then);
-    /* Who is disabled or has expired by the new file need not wait for the second to end. */
-    sessions_tick(s);
-    return 0;
+        log_info("configuration reloaded: it says what it said before");
+    else
+        log_error("%s", err->msg);
+    return rc;
 }
 
-void reload(struct server *s)
+int reload(struct server *s, const char *by, struct err *err)
 {
-    struct config *now = NULL;
+    _cleanup_(bundle_clearp) struct bundle bundle = {0};
     int rc;
 
     process_notify("RELOADING=1");
-    rc = load(s, &now);
+    rc = read_texts(s, &bundle, err);
     if (rc == 0) {
-        rc = take_over(s, now);
+        rc = look_up(s, &bundle, err);
         if (rc < 0)
-            config_free(now);
+            log_warning("%s", err->msg);
     }
+    if (rc == 1)
+        rc = renew(s, err);
+    else if (rc == 0)
+        rc = take_over(s, &bundle, by, err);
     if (rc < 0)
         log_error("%s: not reloaded, the former configuration stays in force", s->config_path);
     process_notify("READY=1");
+    return rc;
 }

@@ -1,14 +1,19 @@
-/* SIGHUP: the configuration is read again and what can change without a restart does. */
+/* SIGHUP and `vpnctl reload`: the file is read again and comes into force. */
 #ifndef DAEMON_RELOAD_H
 #define DAEMON_RELOAD_H
+
+#include "common/err.h"
 
 struct server;
 
 /**
  * reload() - read the file again and put it into force, or say what is wrong and change nothing
+ * @by: who wants it
  *
- * Sessions of users whose description stays the same go on.
+ * Contents that were rolled back do not come back this way.  What is wrong is logged, all of it.
+ *
+ * Return: 0, also when nothing has changed; or -errno with the first sentence.
  */
-void reload(struct server *s);
+int reload(struct server *s, const char *by, struct err *err);
 
 #endif

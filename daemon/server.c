@@ -16,16 +16,18 @@
 #include "common/log.h"
 #include "common/process.h"
 #include "daemon/datapath/report.h"
+#include "daemon/confirm.h"
 #include "daemon/device.h"
 #include "daemon/enrol.h"
+#include "daemon/history.h"
 #include "daemon/lease_writer.h"
 #include "daemon/forwarding.h"
 #include "daemon/netfilter.h"
-#include "daemon/networks.h"
+#include "daemon/keeper.h"
+#include "daemon/listen.h"
 #include "daemon/reload.h"
 #include "daemon/roster.h"
 #include "enclave/spawner.h"
-#include "netlink/conn.h"
 
 #define TICK_MS      1000
 #define DISK_WAIT_MS 2000
@@ -36,53 +38,8 @@ enum source {
     SOURCE_DATAPATH,
     SOURCE_CONTROL,
     SOURCE_HELPER,
+    SOURCE_KERNEL,
 };
-
-/* ---- UDP
- * -------------------------------------------------------------------------------------------- */
-
-/* A machine without IPv6 is served over IPv4 when the file did not insist on an address. */
-static bool may_skip(const struct ip_endpoint *listen, int rc)
-{
-    static const uint8_t any[16];
-
-    return rc == -EAFNOSUPPORT && memcmp(listen->addr.bytes, any, sizeof(any)) == 0;
-}
-
-static int open_group(struct server *s, const struct ip_endpoint *listen, struct err *err)
-{
-    char text[IP_ENDPOINT_STRLEN];
-    int steered = 0, rc = datapath_listen(&s->dp, listen, &steered, err);
-
-    if (rc < 0)
-        return rc;
-    if (steered < 0)
-        log_warning("packets cannot be steered to lanes by the kernel (%s); lanes hand them over "
-                    "to each other, which is slower, and logins wait behind packets",
-                    strerror(-steered));
-    log_info("UDP server listening on %s", ip_endpoint_format(listen, text));
-    return 0;
-}
-
-static int open_sockets(struct server *s, struct err *err)
-{
-    size_t i;
-
-    for (i = 0; i < s->config->n_listen; i++) {
-        const struct ip_endpoint *listen = &s->config->listen[i];
-        int rc = open_group(s, listen, err);
-
-        if (rc < 0 && may_skip(listen, rc)) {
-            log_warning("IPv%u is not available here: not listening on it", listen->addr.family);
-            continue;
-        }
-        if (rc < 0)
-            return rc;
-    }
-    if (s->dp.n_sockets == 0)
-        return err_set(err, -EAFNOSUPPORT, "no listen address of the configuration is usable here");
-    return 0;
-}
 
 /* ---- the enclave
  * ------------------------------------------------------------------------------------- */
@@ -110,6 +67,7 @@ static void on_ready(void *ctx, const struct ipc_ready *ready)
     if (!s->ready_once) {
         s->ready_once = true;
         log_info("running");
+        confirm_settle(s);
         process_ready();
     }
 }
@@ -195,9 +153,7 @@ static void on_datapath(struct server *s)
             sessions_control(s, event.peer, event.data, event.length);
             break;
         case DP_EVENT_DEVICE:
-            log_error("%s: the device was deleted by somebody: no traffic passes until vpn-server "
-                      "is restarted",
-                      s->config->device);
+            device_lost(s);
             break;
         case DP_EVENT_RING:
             (void)spawner_kill(&s->spawner);
@@ -226,7 +182,7 @@ static void on_signal(struct server *s)
     while ((sig = loop_signal(&s->loop)) != 0) {
         switch (sig) {
         case SIGHUP:
-            reload(s);
+            (void)reload(s, "SIGHUP", &err);
             break;
         case SIGUSR1:
             if (log_reopen(&err) < 0)
@@ -244,8 +200,10 @@ static void on_signal(struct server *s)
 static int wait_ms(const struct server *s)
 {
     uint64_t writer_ms = lease_writer_due_ms(s->lease_writer);
+    uint64_t kernel_ms = keeper_deadline(s->keeper);
     uint64_t due_ms = writer_ms < s->probe_ms ? writer_ms : s->probe_ms;
-    uint64_t left = due_ms > s->now.mono_ms ? due_ms - s->now.mono_ms : 0;
+    uint64_t next_ms = kernel_ms < due_ms ? kernel_ms : due_ms;
+    uint64_t left = next_ms > s->now.mono_ms ? next_ms - s->now.mono_ms : 0;
 
     return left < TICK_MS ? (int)left : TICK_MS;
 }
@@ -257,6 +215,7 @@ int server_run(struct server *s)
 
     while (s->exit_status < 0) {
         int i, n = loop_wait(&s->loop, wait_ms(s), sources);
+        bool kernel = false;
 
         clock_read(&s->now);
         for (i = 0; i < n; i++) {
@@ -276,8 +235,13 @@ int server_run(struct server *s)
             case SOURCE_HELPER:
                 helper_service(s->helper);
                 break;
+            case SOURCE_KERNEL:
+                kernel = true;
+                break;
             }
         }
+        if (kernel || s->now.mono_ms >= keeper_deadline(s->keeper))
+            keeper_service(s);
         if (s->now.mono_ms >= s->probe_ms)
             sessions_probe(s);
         if (s->now.mono_ms >= tick_ms) {
@@ -288,6 +252,8 @@ int server_run(struct server *s)
             lease_writer_tick(s->lease_writer);
             if (link_state(s->link) == LINK_READY)
                 roster_tell(s->roster, &s->dp, &s->now);
+            device_tick(s);
+            confirm_tick(s);
         }
         lease_writer_run(s->lease_writer);
     }
@@ -314,6 +280,26 @@ static int open_loop(struct server *s, int control_fd, gid_t control_gid, struct
         return rc;
     }
     return loop_add(&s->loop, ctl_server_fd(s->ctl), SOURCE_CONTROL);
+}
+
+/* The kernel as the configuration has it, as far as it can be: the rest follows by itself. */
+static int open_kernel(struct server *s, struct err *err)
+{
+    char text[IP_PREFIX_STRLEN];
+    int rc = keeper_open(s, err);
+
+    if (rc == 0)
+        rc = loop_add(&s->loop, keeper_fd(s->keeper), SOURCE_KERNEL);
+    if (rc == 0)
+        rc = device_open(s, err);
+    if (rc < 0)
+        return rc;
+    netfilter_open(s);
+    forwarding_open(s);
+    rc = keeper_start(s, err);
+    for (size_t i = 0; rc == 0 && i < s->config->n_addresses; i++)
+        log_info("TUN address configured: %s", ip_prefix_format(&s->config->addresses[i], text));
+    return rc;
 }
 
 static int open_enclave(struct server *s, struct err *err)
@@ -376,16 +362,9 @@ int server_start(struct server *s, struct config *config, int control_fd, gid_t 
     rc = loop_add(&s->loop, datapath_event_fd(&s->dp), SOURCE_DATAPATH);
     if (rc < 0)
         return err_set(err, rc, "epoll: %s", strerror(-rc));
-    rc = net_conn_open(&s->net, err);
+    rc = open_kernel(s, err);
     if (rc == 0)
-        rc = device_open(s, err);
-    if (rc == 0) {
-        netfilter_open(s);
-        forwarding_open(s);
-        networks_clean(s);
-    }
-    if (rc == 0)
-        rc = open_sockets(s, err);
+        rc = listen_open(s, err);
     if (rc == 0)
         rc = open_enclave(s, err);
     return rc;
@@ -397,6 +376,7 @@ void server_stop(struct server *s)
     if (s->dp.running && s->sessions)
         sessions_goodbye(s);
     datapath_stop(&s->dp, true);
+    keeper_close(s);
     device_close(s);
     forwarding_close(s);
     netfilter_close(s);
@@ -405,7 +385,6 @@ void server_stop(struct server *s)
         datapath_clear(&s->dp);
     spawner_stop(&s->spawner);
     ctl_server_close(s->ctl);
-    net_conn_close(s->net);
     lease_writer_free(s->lease_writer, DISK_WAIT_MS);
     (void)helper_close(s->helper, 100);
     roster_free(s->roster);

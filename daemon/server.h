@@ -7,8 +7,10 @@
 #include "common/clock.h"
 #include "common/ctl.h"
 #include "common/loop.h"
+#include "daemon/choose.h"
 #include "daemon/config.h"
 #include "daemon/datapath/datapath.h"
+#include "daemon/device.h"
 #include "daemon/lease.h"
 #include "daemon/login.h"
 #include "daemon/session.h"
@@ -16,9 +18,10 @@
 #include "enclave/link.h"
 #include "enclave/spawner.h"
 
+struct history;
+struct keeper;
 struct helper;
 struct lease_writer;
-struct net_conn;
 struct net_sysctl_keep;
 struct roster;
 struct netfilter;
@@ -27,6 +30,8 @@ struct server {
     struct config *config;   /* in force; replaced by reload() */
     const char *config_path; /* where it came from */
     bool verbose;            /* -v: whatever the configuration says */
+    struct history *history; /* NULL: the state folder cannot be used */
+    struct chosen chosen;    /* at start, until it is in force */
     struct clock now;
     uint64_t started_us; /* CLOCK_REALTIME */
     struct loop loop;
@@ -34,12 +39,13 @@ struct server {
     struct link *link;
     struct datapath dp;
     struct ctl_server *ctl;
-    struct net_conn *net;
+    struct keeper *keeper;          /* the kernel; NULL before it is opened */
+    struct device device;           /* that the lanes have */
+    bool device_lost;               /* and is still to be made again */
     struct net_sysctl_keep *former; /* settings as they were; NULL when they cannot be kept */
+    bool forwards6;                 /* IPv6 was safe to forward */
     struct netfilter *netfilter;    /* NULL before it is set, and when out of memory */
     uint32_t lanes;
-    uint32_t ifindex;
-    bool device_made;
     uint32_t max_users; /* what the enclave has room for */
     struct users *users;
     struct leases *leases;
@@ -48,6 +54,7 @@ struct server {
     struct roster *roster; /* for those who come back after a crash */
     int roster_fd;         /* given to it */
     struct sessions *sessions;
+    uint64_t back_ms;  /* going back to a confirmed configuration failed: not again before */
     uint64_t probe_ms; /* when the next path-MTU probe is due */
     struct logins *logins;
     uint64_t hs_counts[HS_COUNT_NUM];

@@ -66,8 +66,8 @@ uint32_t sessions_kick(struct server *s, uint32_t id, const char *device);
  * Their clients reconnect at once and get others.
  */
 void sessions_readdress(struct server *s, uint32_t id, bool strict);
-/** sessions_readdress_all() - the same for addresses that have become another user's fixed ones. */
-void sessions_readdress_all(struct server *s);
+/** sessions_readdress_all() - the same for every user's. */
+void sessions_readdress_all(struct server *s, bool strict);
 /** sessions_push() - tell every client the first page of the routes: they have changed. */
 void sessions_push(struct server *s);
 /** sessions_tick() - time-outs. */
@@ -81,6 +81,8 @@ void sessions_goodbye(struct server *s);
 void sessions_roster(struct server *s, uint32_t peer);
 /** sessions_measure() - how large may packets on this path be?  @fresh: the path is another one. */
 void sessions_measure(struct server *s, uint32_t peer, bool fresh);
+/** sessions_measure_all() - our sockets are others: let every client hear from them. */
+void sessions_measure_all(struct server *s);
 /** sessions_probed() - a probe of the path was answered. */
 void sessions_probed(struct server *s, uint32_t peer, uint64_t id);
 /** sessions_shrunk() - the kernel refused a packet for its size. */

@@ -73,13 +73,13 @@ void sessions_readdress(struct server *s, uint32_t id, bool strict)
             readdress(s, session, strict);
 }
 
-void sessions_readdress_all(struct server *s)
+void sessions_readdress_all(struct server *s, bool strict)
 {
     struct server_session *session = NULL;
 
     while ((session = sessions_each(s->sessions, session)) != NULL)
         if (session->state != SERVER_SESSION_ENDING)
-            readdress(s, session, false);
+            readdress(s, session, strict);
 }
 
 void sessions_control(struct server *s, uint32_t peer, const uint8_t *record, size_t len)

@@ -33,6 +33,15 @@ void sessions_measure(struct server *s, uint32_t peer, bool fresh)
     wake_at(s, session->pmtu.due_ms);
 }
 
+void sessions_measure_all(struct server *s)
+{
+    const struct server_session *session = NULL;
+
+    while ((session = sessions_each(s->sessions, (struct server_session *)(uintptr_t)session)) !=
+           NULL)
+        sessions_measure(s, session->peer, true);
+}
+
 void sessions_probed(struct server *s, uint32_t peer, uint64_t id)
 {
     struct server_session *session = session_get(s->sessions, peer);

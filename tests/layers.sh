@@ -54,7 +54,8 @@ grep -nE -- '-I *\.( |$)' Makefile | grep -v cppcheck | grep -v -- '-I \. \$(C_F
 # Pure files: no system call, no clock, no log line.
 for f in common/ip.c common/wire.c common/inner.c common/bucket.c common/control.c enclave/replay.c \
          netlink/object.c netlink/noun.c netlink/set.c daemon/datapath/lookup.c daemon/datapath/trie.c daemon/datapath/icmp.c \
-         daemon/datapath/pmtu.c daemon/lease.c daemon/lease_table.c daemon/pool.c daemon/taken.c daemon/users.c daemon/config_keep.c \
+         daemon/datapath/pmtu.c daemon/lease.c daemon/lease_table.c daemon/pool.c daemon/taken.c daemon/users.c daemon/config_keep.c daemon/config_diff.c \
+         daemon/desired.c \
          daemon/datapath/checksum.c daemon/datapath/gso.c daemon/datapath/coalesce.c daemon/datapath/offload.c \
          netlink/plan.c netlink/plan_tree.c netlink/fight.c \
          daemon/admission.c client/pushed.c; do

@@ -228,8 +228,11 @@ check "client-to-client: reload" reload
 check "alice reaches bob" cli ping -c 2 -i 0.2 -W 2 "$bob4"
 rm "$D/40-c2c.yaml"
 printf 'server:\n  listen: 51999\n  workers: 3\ntunnel:\n  mtu: 1380\n' >"$D/50-kept.yaml"
-check "what needs a restart: reload" reload
-check "is named" grep -q 'not changed before a restart: server.listen, server.workers, tunnel.mtu' "$T/server.log"
+check "another port, MTU and number of lanes: reload" reload
+check "what needs a restart is named" grep -q 'not changed before a restart: server.workers$' "$T/server.log"
+check "the device has the new MTU" sh -c "ip -n $SRV link show tun0 | grep -q 'mtu 1380'"
+check "alice follows to the new port" wait_for 5 sh -c "ip netns exec $CLI $BIN/vpnctl -j --client -s $T/alice.sock status | grep -q '192.0.2.1:51999'"
+check "and reaches the inner network over it" cli ping -c 2 -i 0.2 -W 2 192.168.100.2
 check "alice does not reach bob any more" sh -c "! ip netns exec $CLI ping -c 2 -i 0.2 -W 1 $bob4"
 
 # What bob was doing all the time.

@@ -256,17 +256,34 @@ static void test_rejected(void **state)
     assert_int_equal(judge(f, "t63", 5), HISTORY_RUN_CONFIRMED);
 }
 
+static size_t temporaries(const struct fixture *f)
+{
+    char pattern[64];
+    glob_t found;
+    size_t n;
+
+    snprintf(pattern, sizeof(pattern), "%s/history/*.new", f->dir);
+    n = glob(pattern, 0, NULL, &found) == 0 ? found.gl_pathc : 0;
+    globfree(&found);
+    return n;
+}
+
 /* Staged, and then the daemon was killed, or gave up. */
 static void test_crash(void **state)
 {
     struct fixture *f = *state;
+    struct history *leaked;
     struct err err;
 
     reopen(f, "b");
     apply(f, "a", 0, false);
     assert_int_equal(stage(f, "b", 0, false, &err), 0);
+    leaked = f->h;
     f->h = NULL; /* leaked as by kill -9 */
     reopen(f, "b");
+    assert_int_equal(temporaries(f), 2);
+    history_clean(f->h);
+    assert_int_equal(temporaries(f), 0);
     assert_int_equal(history_count(f->h), 1);
     assert_text(f, history_current(f->h), "a");
     assert_int_equal(stage(f, "b", 0, false, &err), 0);
@@ -275,6 +292,7 @@ static void test_crash(void **state)
     apply(f, "c", 0, false);
     assert_text(f, history_current(f->h), "c");
     assert_int_equal(history_commit(f->h, &err), -EINVAL);
+    history_free(leaked);
 }
 
 static void test_full_disk(void **state)

@@ -1,0 +1,316 @@
+/* The kernel, kept as the configuration and the sessions want it; see keeper.h. */
+#include "daemon/keeper.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "daemon/datapath/report.h"
+#include "daemon/desired.h"
+#include "daemon/events.h"
+#include "daemon/forwarding.h"
+#include "daemon/netfilter.h"
+#include "daemon/server.h"
+#include "netlink/firewall.h"
+#include "netlink/noun.h"
+#include "netlink/reconcile.h"
+
+#define SHARE 4 /* of the thread's time, the engine gets at most 1 / SHARE */
+
+struct keeper {
+    struct net_kernel kernel;
+    struct net_reconciler *engine;
+    struct net_set *set; /* what is wanted, as handed over last */
+    bool changed;        /* since then */
+    uint64_t not_before_ms;
+};
+
+/* ---- news ---------------------------------------------------------------------------------- */
+
+static void on_news(void *ctx, enum net_news kind, const char *text)
+{
+    static const struct {
+        enum log_level level;
+        const char *event;
+    } kinds[] = {
+        [NET_NEWS_DRIFT] = {LOG_LEVEL_WARNING, "drift"},
+        [NET_NEWS_FIGHT] = {LOG_LEVEL_WARNING, "fight"},
+        [NET_NEWS_REFUSED] = {LOG_LEVEL_ERROR, "refused"},
+        [NET_NEWS_CLASH] = {LOG_LEVEL_ERROR, "clash"},
+        [NET_NEWS_WAITING] = {LOG_LEVEL_INFO, "waiting"},
+        [NET_NEWS_ARRIVED] = {LOG_LEVEL_INFO, "arrived"},
+        [NET_NEWS_FAILED] = {LOG_LEVEL_ERROR, "failed"},
+        [NET_NEWS_AGAIN] = {LOG_LEVEL_INFO, "again"},
+    };
+    struct server *s = ctx;
+
+    log_line(kinds[kind].level, "%s", text);
+    events_say(s, kinds[kind].event, NULL, "%s", text);
+}
+
+/* ---- what is wanted ------------------------------------------------------------------------ */
+
+/* By index of the configuration's users: a user with another key is another user. */
+static void find_connected(struct server *s, const struct config *config, bool *connected)
+{
+    for (size_t i = 0; i < config->n_users; i++) {
+        const struct config_user *conf = &config->users[i];
+        const struct user *user;
+        uint32_t id;
+
+        /* Only they have anything in the kernel that depends on it. */
+        if (conf->n_networks == 0 || users_find(s->users, conf->name, &id) < 0)
+            continue;
+        user = users_get(s->users, id);
+        connected[i] = user && user->carrier && memcmp(user->key, conf->key, WIRE_KEY_LEN) == 0;
+    }
+}
+
+static struct desired_support find_support(struct server *s, const struct config *config)
+{
+    struct desired_support support = netfilter_support(s);
+    struct err err;
+
+    support.forward4 = config->forwarding && s->former;
+    /* Found out when it was last looked at, so that no set differs from what is kept. */
+    if (config == s->config)
+        support.forward6 = support.forward4 && s->forwards6;
+    else
+        support.forward6 =
+            support.forward4 && forwarding_ip6_safe(net_kernel_conn(&s->keeper->kernel), &err) == 0;
+    return support;
+}
+
+int keeper_set(struct server *s, const struct config *config, bool only_sessions,
+               struct net_set **out, struct err *err)
+{
+    _cleanup_(free_p) bool *connected = calloc(config->n_users + 1, sizeof(*connected));
+    _cleanup_(net_set_freep) struct net_set *set = net_set_new();
+    const struct desired_support support = find_support(s, config);
+    int rc = connected && set ? 0 : err_set(err, -ENOMEM, "out of memory");
+
+    if (rc == 0)
+        find_connected(s, config, connected);
+    if (rc == 0 && !only_sessions)
+        rc = desired_config(config, &support, set, err);
+    if (rc == 0)
+        rc = desired_sessions(config, connected, set, err);
+    if (rc == 0)
+        rc = net_set_sort(set, err);
+    if (rc < 0)
+        return rc;
+    *out = TAKE(set);
+    return 0;
+}
+
+static void take_set(struct keeper *k, struct net_set *set)
+{
+    net_set_free(k->set);
+    k->set = set;
+    k->changed = false;
+}
+
+/* Hand over what is wanted now.  The engine carries it out in its next service. */
+static int want(struct server *s, struct err *err)
+{
+    struct keeper *k = s->keeper;
+    struct net_set *set;
+    int rc = keeper_set(s, s->config, false, &set, err);
+
+    if (rc < 0)
+        return rc;
+    rc = net_reconciler_want(k->engine, set, s->now.mono_ms, err);
+    take_set(k, set);
+    return rc;
+}
+
+/* ---- turning ------------------------------------------------------------------------------- */
+
+void keeper_changed(struct server *s)
+{
+    if (s->keeper)
+        s->keeper->changed = true;
+}
+
+int keeper_fd(const struct keeper *k)
+{
+    return net_reconciler_fd(k->engine);
+}
+
+uint64_t keeper_deadline(const struct keeper *k)
+{
+    uint64_t engine = net_reconciler_deadline(k->engine);
+
+    return k->changed && k->not_before_ms < engine ? k->not_before_ms : engine;
+}
+
+void keeper_service(struct server *s)
+{
+    struct keeper *k = s->keeper;
+    struct clock after;
+    struct err err;
+    uint64_t took;
+
+    if (k->changed && s->now.mono_ms >= k->not_before_ms && want(s, &err) < 0)
+        log_error("%s", err.msg);
+    net_reconciler_service(k->engine, s->now.mono_ms);
+    clock_read(&after);
+    took = SHARE * (after.mono_ms - s->now.mono_ms);
+    k->not_before_ms = after.mono_ms + (took > KEEPER_GATHER_MS ? took : KEEPER_GATHER_MS);
+}
+
+int keeper_plan(struct server *s, const struct net_set *set, struct net_plan **out, struct err *err)
+{
+    return net_reconciler_plan(s->keeper->engine, set, out, err);
+}
+
+int keeper_apply(struct server *s, struct net_set *set, struct err *err)
+{
+    struct net_outcome outcome = {0};
+    int rc = net_reconciler_apply(s->keeper->engine, set, s->now.mono_ms, &outcome, err);
+
+    net_plan_free(outcome.last);
+    if (rc == 0)
+        take_set(s->keeper, set);
+    return rc;
+}
+
+/* ---- start and end ------------------------------------------------------------------------- */
+
+int keeper_open(struct server *s, struct err *err)
+{
+    const struct net_reconciler_config config = {
+        .owner = {.protocol = NET_PROTO_SERVER,
+                  .alias = DESIRED_ALIAS,
+                  .table = NET_FW_TABLE_SERVER},
+        .drift = s->config->drift == CONFIG_DRIFT_REPORT ? NET_DRIFT_REPORT : NET_DRIFT_REPAIR,
+        .interval_ms = s->config->reconcile_interval_s * 1000,
+        .news = on_news,
+        .news_ctx = s,
+    };
+    struct keeper *k = calloc(1, sizeof(*k));
+    int rc;
+
+    if (!k)
+        return err_set(err, -ENOMEM, "out of memory");
+    rc = net_kernel_open(&k->kernel, err);
+    if (rc == 0)
+        rc = net_reconciler_new(&k->kernel, &config, &k->engine, err);
+    if (rc < 0) {
+        net_kernel_close(&k->kernel);
+        free(k);
+        return rc;
+    }
+    s->keeper = k;
+    return 0;
+}
+
+int keeper_start(struct server *s, struct err *err)
+{
+    int rc = want(s, err);
+
+    if (rc == 0)
+        net_reconciler_service(s->keeper->engine, s->now.mono_ms);
+    return rc;
+}
+
+void keeper_close(struct server *s)
+{
+    _cleanup_(net_set_freep) struct net_set *nothing = net_set_new();
+    struct keeper *k = s->keeper;
+    struct err err;
+
+    if (!k)
+        return;
+    /* Only what was made is to be taken off: a start that failed early made nothing. */
+    if (k->set && nothing) {
+        clock_read(&s->now);
+        net_reconciler_configure(k->engine, NET_DRIFT_REPAIR, 0);
+        if (net_reconciler_want(k->engine, nothing, s->now.mono_ms, &err) < 0)
+            log_warning("%s", err.msg);
+        net_reconciler_service(k->engine, s->now.mono_ms);
+    }
+    net_reconciler_free(k->engine);
+    net_kernel_close(&k->kernel);
+    net_set_free(k->set);
+    free(k);
+    s->keeper = NULL;
+}
+
+void keeper_configure(struct server *s)
+{
+    net_reconciler_configure(s->keeper->engine,
+                             s->config->drift == CONFIG_DRIFT_REPORT ? NET_DRIFT_REPORT
+                                                                     : NET_DRIFT_REPAIR,
+                             s->config->reconcile_interval_s * 1000);
+}
+
+struct net_conn *keeper_conn(const struct keeper *k)
+{
+    return net_kernel_conn(&k->kernel);
+}
+
+/* ---- what is shown ------------------------------------------------------------------------- */
+
+json_t *keeper_report(struct server *s)
+{
+    struct net_reconciler_status status;
+    json_t *out;
+
+    net_reconciler_status(s->keeper->engine, &status);
+    out = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "in_sync", status.in_sync,
+                    "wanted", (json_int_t)status.wanted, "waiting", (json_int_t)status.waiting,
+                    "refused", (json_int_t)status.refused, "clashes", (json_int_t)status.clashes,
+                    "drifted", (json_int_t)status.drifted, "drifts", (json_int_t)status.drifts,
+                    "operations", (json_int_t)status.operations, "runs", (json_int_t)status.runs,
+                    "resyncs", (json_int_t)status.resyncs);
+    if (out && status.error[0])
+        json_object_set_new(out, "error", json_string(status.error));
+    if (out && status.last_drift_ms)
+        json_object_set_new(
+            out, "last_drift",
+            report_time((time_t)((s->now.real_us / 1000 - (s->now.mono_ms - status.last_drift_ms)) /
+                                 1000)));
+    return out;
+}
+
+static json_t *row(const struct net_object *object, const char *state, const char *why)
+{
+    char text[NET_FORMAT_SIZE];
+
+    return json_pack("{s:s, s:s, s:s, s:s*}", "kind", net_noun_of(object->kind)->name, "object",
+                     net_object_format(object, text), "state", state, "why", why);
+}
+
+/* What the last run could not bring about; NULL: all is well with it. */
+static json_t *row_open(const struct net_plan *last, const struct net_object *object)
+{
+    char text[NET_OP_FORMAT_SIZE];
+
+    for (size_t i = 0; last && i < last->n_waiting; i++)
+        if (net_object_cmp_id(last->waiting[i].want, object) == 0)
+            return row(object, "waiting", net_waiting_format(&last->waiting[i], text));
+    for (size_t i = 0; last && i < last->n_clashes; i++)
+        if (net_object_cmp_id(last->clashes[i].want, object) == 0)
+            return row(object, "clash", net_clash_format(&last->clashes[i], text));
+    for (size_t i = 0; last && i < last->n_ops; i++)
+        if (last->ops[i].want && net_object_cmp_id(last->ops[i].want, object) == 0)
+            return row(object, "missing", net_op_format(&last->ops[i], text));
+    return NULL;
+}
+
+json_t *keeper_rows(struct server *s)
+{
+    const struct net_plan *last = net_reconciler_last(s->keeper->engine);
+    json_t *rows = json_array();
+
+    for (size_t i = 0; s->keeper->set && i < net_set_count(s->keeper->set); i++) {
+        const struct net_object *object = net_set_at(s->keeper->set, i);
+        json_t *open = row_open(last, object);
+
+        json_array_append_new(rows, open ? open : row(object, "in place", NULL));
+    }
+    return rows;
+}
