@@ -50,7 +50,8 @@ struct net_conn {
     int fd;
     uint32_t port;
     uint32_t seq;
-    bool stale; /* parts of an earlier answer may still wait in the socket */
+    bool stale;                    /* parts of an earlier answer may still wait in the socket */
+    const struct net_watch *watch; /* of the dump that is going on */
     _Alignas(struct nlmsghdr) uint8_t datagram[CONN_DATAGRAM_BYTES];
 };
 
@@ -202,15 +203,13 @@ static ssize_t conn_receive(struct net_conn *conn, int flags)
     return n;
 }
 
-/* Return: whether anything was waiting. */
-static bool conn_drain(struct net_conn *conn)
+static void conn_drain(struct net_conn *conn)
 {
     int n = 0;
 
     while (n < CONN_DRAIN_MAX && conn_receive(conn, MSG_DONTWAIT) != -ETIMEDOUT)
         n++;
     conn->stale = false;
-    return n > 0;
 }
 
 /* The next number for a request.  Return: its header, ready to be sent. */
@@ -294,6 +293,14 @@ static int conn_done(const struct nlmsghdr *nlh, struct err *err)
     return conn_verdict(nlh, error, NLMSG_LENGTH(NLMSG_ALIGN(sizeof(error))), err);
 }
 
+/* Is this, which is no part of the answer, a reason to ask again? */
+static bool conn_disturbs(const struct net_conn *conn, const struct nlmsghdr *nlh)
+{
+    const struct net_watch *watch = conn->watch;
+
+    return !watch || !watch->concerns || watch->concerns(nlh, watch->ctx);
+}
+
 /*
  * Take in the messages of one datagram.
  *
@@ -315,7 +322,7 @@ static int conn_take(struct net_conn *conn, size_t len, struct answer *answer, i
         at += step < len - at ? step : len - at;
         /* News of a change, or the end of an exchange that was given up earlier. */
         if (nlh->nlmsg_seq != conn->seq || nlh->nlmsg_pid != conn->port) {
-            answer->interrupted = true;
+            answer->interrupted = answer->interrupted || conn_disturbs(conn, nlh);
             continue;
         }
         if (nlh->nlmsg_flags & NLM_F_DUMP_INTR)
@@ -379,40 +386,65 @@ int net_query(struct net_conn *conn, struct nl_msg *msg, net_each *each, void *c
     return rc < 0 ? rc : answer_walk(&answer, each, ctx);
 }
 
-/* One try.  @group: as for net_dump(); joined so that changes during the dump reach this socket. */
-static int conn_dump(struct net_conn *conn, struct nl_msg *msg, int group, struct answer *answer,
-                     struct err *err)
+/* News that came behind the end counts as well: the change came first, the news after it. */
+static void conn_late_news(struct net_conn *conn, struct answer *answer)
+{
+    const struct nlmsghdr *nlh = (const void *)conn->datagram;
+
+    for (int i = 0; i < CONN_DRAIN_MAX; i++) {
+        ssize_t n = conn_receive(conn, MSG_DONTWAIT);
+
+        if (n == -ETIMEDOUT)
+            break;
+        if (n == 0)
+            continue;
+        /* The kernel sends its news one by one. */
+        if (n < (ssize_t)sizeof(*nlh) || nlh->nlmsg_len > (size_t)n || conn_disturbs(conn, nlh))
+            answer->interrupted = true;
+    }
+}
+
+/* One try; the group is joined so that changes during the dump reach this socket. */
+static int conn_dump(struct net_conn *conn, struct nl_msg *msg, const struct net_watch *watch,
+                     struct answer *answer, struct err *err)
 {
     int rc;
 
-    if (group && nl_socket_add_memberships(conn->sk, group, 0) < 0)
+    if (watch->group && nl_socket_add_memberships(conn->sk, watch->group, 0) < 0)
         return err_set(err, -EIO, "cannot watch for changes while reading");
+    conn->watch = watch;
     rc = conn_exchange(conn, msg, NLM_F_DUMP, answer, err);
-    if (!group)
-        return rc;
-    /* News that came behind the end counts as well: the change came first, the news after it. */
-    if (rc == 0 && answer->datagrams > 1 && conn_drain(conn))
-        answer->interrupted = true;
-    if (answer->datagrams <= 1)
-        answer->interrupted = false;
-    nl_socket_drop_memberships(conn->sk, group, 0);
+    if (watch->group) {
+        if (rc == 0)
+            conn_late_news(conn, answer);
+        if (answer->datagrams <= 1)
+            answer->interrupted = false;
+        nl_socket_drop_memberships(conn->sk, watch->group, 0);
+    }
+    conn->watch = NULL;
     return rc;
 }
 
-int net_dump(struct net_conn *conn, struct nl_msg *msg, int group, net_each *each, void *ctx,
-             struct err *err)
+int net_dump_watch(struct net_conn *conn, struct nl_msg *msg, const struct net_watch *watch,
+                   net_each *each, void *ctx, struct err *err)
 {
     for (int i = 0; i < CONN_DUMP_TRIES; i++) {
         _cleanup_(answer_clear) struct answer answer = {0};
-        int rc = conn_dump(conn, msg, group, &answer, err);
+        int rc = conn_dump(conn, msg, watch, &answer, err);
 
         /* Too much news for the socket: as good as an interruption. */
-        if (rc < 0 && !(rc == -ENOBUFS && group))
+        if (rc < 0 && !(rc == -ENOBUFS && watch->group))
             return rc;
         if (rc == 0 && !answer.interrupted)
             return answer_walk(&answer, each, ctx);
     }
     return err_set(err, -EAGAIN, "the kernel's objects kept changing while they were read");
+}
+
+int net_dump(struct net_conn *conn, struct nl_msg *msg, int group, net_each *each, void *ctx,
+             struct err *err)
+{
+    return net_dump_watch(conn, msg, &(struct net_watch){.group = group}, each, ctx, err);
 }
 
 /* ---- batches and transactions ---------------------------------------------------------------- */

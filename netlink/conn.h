@@ -3,6 +3,7 @@
 #define NETLINK_CONN_H
 
 #include <stdbool.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -89,6 +90,14 @@ int net_transaction(struct net_conn *conn, struct nl_msg *const *msgs, size_t n,
 int net_query(struct net_conn *conn, struct nl_msg *msg, net_each *each, void *ctx,
               struct err *err);
 
+/* News that would make a dump a mixture of before and after. */
+struct net_watch {
+    int group; /* RTNLGRP_ that announces changes; 0: the kernel marks such dumps by itself */
+    /* Does this news concern what is read?  NULL: all does.  Its length is as for net_each. */
+    bool (*concerns)(const struct nlmsghdr *nlh, const void *ctx);
+    const void *ctx;
+};
+
 /**
  * net_dump() - ask for all objects of a kind
  * @group: RTNLGRP_ that announces changes, for kinds whose dumps the kernel does not mark when they
@@ -100,5 +109,13 @@ int net_query(struct net_conn *conn, struct nl_msg *msg, net_each *each, void *c
  */
 int net_dump(struct net_conn *conn, struct nl_msg *msg, int group, net_each *each, void *ctx,
              struct err *err);
+
+/**
+ * net_dump_watch() - the same, where much changes that does not concern us
+ *
+ * On a host whose routes are in motion all the time, a dump of a few of them would never end.
+ */
+int net_dump_watch(struct net_conn *conn, struct nl_msg *msg, const struct net_watch *watch,
+                   net_each *each, void *ctx, struct err *err);
 
 #endif

@@ -298,8 +298,9 @@ static void pair_group(struct planner *p, size_t i, size_t j, size_t end)
             best = k;
             break;
         }
+    /* No two are wholly equal: what looks so was shown twice, because much changed meanwhile. */
     for (size_t k = j; k < end; k++)
-        if (k != best)
+        if (k != best && !net_object_same(net_set_at(p->have, best), net_set_at(p->have, k)))
             p->h[k].fate = FATE_EARLY;
     pair(p, i, best);
 }

@@ -123,6 +123,17 @@ static uint8_t short_table(uint32_t table)
     return table <= UINT8_MAX ? (uint8_t)table : RT_TABLE_UNSPEC;
 }
 
+/* A change of a route that is not shown is none; but what takes another's place may be. */
+static bool concerns_dump(const struct nlmsghdr *nlh, const void *ctx)
+{
+    const struct route_dump *dump = ctx;
+    const struct rtmsg *rtm = nlmsg_data(nlh);
+
+    if (!nlmsg_valid_hdr(nlh, sizeof(*rtm)) || nlh->nlmsg_flags & NLM_F_REPLACE)
+        return true;
+    return dump->filter.protocol == 0 || rtm->rtm_protocol == dump->filter.protocol;
+}
+
 static int dump_family(struct net_conn *conn, struct route_dump *dump, uint8_t family,
                        struct err *err)
 {
@@ -132,13 +143,17 @@ static int dump_family(struct net_conn *conn, struct route_dump *dump, uint8_t f
         .rtm_table = short_table(dump->filter.table),
         .rtm_protocol = dump->filter.protocol,
     };
+    const struct net_watch watch = {
+        .group = family == 6 ? RTNLGRP_IPV6_ROUTE : RTNLGRP_IPV4_ROUTE,
+        .concerns = concerns_dump,
+        .ctx = dump,
+    };
     int rc;
 
     msg = net_msg_new(RTM_GETROUTE, 0, &rtm, sizeof(rtm));
     if (!msg || (dump->filter.table && nla_put_u32(msg, RTA_TABLE, dump->filter.table) < 0))
         return err_set(err, -ENOMEM, "reading routes: out of memory");
-    rc = net_dump(conn, msg, family == 6 ? RTNLGRP_IPV6_ROUTE : RTNLGRP_IPV4_ROUTE, dump_one, dump,
-                  err);
+    rc = net_dump_watch(conn, msg, &watch, dump_one, dump, err);
     /* A table comes to be with its first route: not there means empty. */
     if (rc == -ENOENT)
         return 0;

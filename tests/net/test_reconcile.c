@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@
 #include "netlink/kernel.h"
 #include "netlink/link.h"
 #include "netlink/reconcile.h"
+#include "netlink/route.h"
 #include "netlink/tun.h"
 
 #define EXIT_SKIP 77
@@ -757,6 +759,80 @@ static void test_late_gateway(void **state)
          "ip route add default dev v0 table 55");
 }
 
+/* More happens than the socket holds: then everything is looked through. */
+static void test_lost_news(void **state)
+{
+    _cleanup_(net_set_freep) struct net_set *set = wish();
+    struct net_reconciler_status status;
+
+    (void)state;
+    engine_start(NET_DRIFT_REPAIR);
+    want(set);
+    settle();
+    must("seq 0 19999 | awk '{printf \"route add 10.100.%d.%d dev v0 table 200 proto 86\\n\", "
+         "$1/256, $1%256}' | ip -batch -");
+    must("ip rule del prio 10101");
+    until_says("ip rule", "uidrange 1101-1101 lookup 101");
+    settle();
+    net_reconciler_status(r, &status);
+    assert_true(status.resyncs > 0);
+    assert_true(status.drifts > 20000);
+    assert_non_null(strstr(news, "0: ... and "));
+    hides("ip route show table 200", "10.100");
+    check_all_there();
+    engine_stop();
+}
+
+/* Somebody with a great many routes in motion, until its parent ends it. */
+static void churn(void)
+{
+    struct net_route route = {.dst = prefix("10.201.0.1"),
+                              .table = 201,
+                              .type = NET_ROUTE_UNREACHABLE,
+                              .protocol = 186}; /* BGP's */
+    struct net_conn *own = NULL;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (net_conn_open(&own, NULL) < 0)
+        _exit(1);
+    for (;;)
+        if (net_route_put(own, &route, NULL) < 0 || net_route_del(own, &route, NULL) < 0)
+            _exit(1);
+}
+
+/* Routes of others come and go all the time, as with BGP: that must not keep us from reading ours.
+ */
+static void test_foreign_churn(void **state)
+{
+    _cleanup_(net_set_freep) struct net_set *set = wish();
+    struct net_reconciler_status status;
+    pid_t pid;
+
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        char text[IP_PREFIX_STRLEN];
+
+        snprintf(text, sizeof(text), "10.200.%d.%d", i / 256, i % 256);
+        add_route(set, "tun0", text, 201);
+    }
+    pid = fork();
+    if (pid == 0)
+        churn();
+    engine_start(NET_DRIFT_REPAIR);
+    want(set);
+    settle();
+    net_reconciler_status(r, &status);
+    assert_string_equal(news, "");
+    assert_true(status.in_sync);
+    /* Nor is each of their changes a reason to look. */
+    assert_true(status.runs < 6);
+    assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    must("ip route flush table 201 proto 186");
+    engine_stop();
+}
+
 static void test_report_only(void **state)
 {
     _cleanup_(net_set_freep) struct net_set *set = wish();
@@ -826,6 +902,7 @@ int main(void)
         cmocka_unit_test(test_killed),       cmocka_unit_test(test_clashes),
         cmocka_unit_test(test_refused),      cmocka_unit_test(test_device_comes_back),
         cmocka_unit_test(test_late_gateway), cmocka_unit_test(test_report_only),
+        cmocka_unit_test(test_lost_news),    cmocka_unit_test(test_foreign_churn),
         cmocka_unit_test(test_down_again),
     };
 
