@@ -215,6 +215,9 @@ static bool take_message(struct link *link, const union ipc_msg *msg)
     case IPC_FAILED: {
         char why[sizeof(msg->failed.why) + 1] = "";
 
+        /* After READY it would take the rings away from under the lanes. */
+        if (link->state != LINK_STARTING)
+            break;
         memcpy(why, msg->failed.why, sizeof(msg->failed.why));
         (void)spawner_kill(link->spawner);
         close_enclave(link);
