@@ -7,10 +7,11 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "common/wire.h"
 #include "enclave/replay.h"
 
 #define STEPS      10000000
-#define ORACLE_MAX (1ULL << 26)
+#define ORACLE_MAX (1ULL << 27)
 
 static uint64_t random_state = 0x9e3779b97f4a7c15;
 
@@ -48,9 +49,9 @@ static uint64_t counter_next(const struct oracle *o)
     uint64_t r = random_next();
     uint64_t back = (r >> 8) % 9000;
 
-    switch (r % 256) {
+    switch (r % 1024) {
     case 0: /* a jump that may leave the whole window behind */
-        return o->last + (r >> 8) % 300;
+        return o->last + (r >> 10) % 20000;
     case 1:
         return o->last > back ? (r >> 8) % o->last : 0;
     default:
@@ -138,6 +139,112 @@ static void boundaries(void **state)
     assert_false(replay_commit(&w, UINT64_MAX - 8128));
 }
 
+/*
+ * The cases of WireGuard's own test (selftest/counter.c of its kernel module).  WIDEST is what it
+ * calls the window: the greatest distance from the newest counter that is still let in.
+ */
+#define WIDEST ((uint64_t)REPLAY_WINDOW - 1)
+#define LIM    (WIDEST + 1)
+
+/* As the receiver does it: counters above the limit are refused before the window sees them. */
+static void wg(struct replay *w, unsigned int line, uint64_t counter, bool want)
+{
+    if ((counter < WIRE_COUNTER_LIMIT && replay_commit(w, counter)) != want)
+        fail_msg("line %u: %llu, %s expected", line, (unsigned long long)counter,
+                 want ? "accepted" : "refused");
+}
+
+static void wireguard_cases(void **state)
+{
+    const uint64_t end = WIRE_COUNTER_LIMIT;
+    const struct {
+        uint64_t counter;
+        bool want;
+    } steps[] = {
+        {0, true},
+        {1, true},
+        {1, false},
+        {9, true},
+        {8, true},
+        {7, true},
+        {7, false},
+        {LIM, true},
+        {LIM - 1, true},
+        {LIM - 1, false},
+        {LIM - 2, true},
+        {2, true},
+        {2, false},
+        {LIM + 16, true},
+        {3, false},
+        {LIM + 16, false},
+        {LIM * 4, true},
+        {LIM * 4 - (LIM - 1), true},
+        {10, false},
+        {LIM * 4 - LIM, false},
+        {LIM * 4 - (LIM + 1), false},
+        {LIM * 4 - (LIM - 2), true},
+        {LIM * 4 + 1 - LIM, false},
+        {0, false},
+        {end, false},
+        {end - 1, true},
+        {end, false},
+        {end - 1, false},
+        {end - 2, true},
+        {end + 1, false},
+        {end + 2, false},
+        {end - 2, false},
+        {end - 3, true},
+        {0, false},
+    };
+    struct replay w;
+
+    (void)state;
+    replay_init(&w);
+    for (unsigned int i = 0; i < sizeof(steps) / sizeof(*steps); i++)
+        wg(&w, i + 1, steps[i].counter, steps[i].want);
+}
+
+/* Whole windows, upwards and downwards, and what stands at their ends. */
+static void wireguard_windows(void **state)
+{
+    struct replay w;
+    uint64_t i;
+
+    (void)state;
+    replay_init(&w);
+    for (i = 1; i <= WIDEST; i++)
+        wg(&w, __LINE__, i, true);
+    wg(&w, __LINE__, 0, true);
+    wg(&w, __LINE__, 0, false);
+
+    replay_init(&w);
+    for (i = 2; i <= WIDEST + 1; i++)
+        wg(&w, __LINE__, i, true);
+    wg(&w, __LINE__, 1, true);
+    wg(&w, __LINE__, 0, false);
+
+    replay_init(&w);
+    for (i = WIDEST + 1; i-- > 0;)
+        wg(&w, __LINE__, i, true);
+
+    replay_init(&w);
+    for (i = WIDEST + 2; i-- > 1;)
+        wg(&w, __LINE__, i, true);
+    wg(&w, __LINE__, 0, false);
+
+    replay_init(&w);
+    for (i = WIDEST + 1; i-- > 1;)
+        wg(&w, __LINE__, i, true);
+    wg(&w, __LINE__, WIDEST + 1, true);
+    wg(&w, __LINE__, 0, false);
+
+    replay_init(&w);
+    for (i = WIDEST + 1; i-- > 1;)
+        wg(&w, __LINE__, i, true);
+    wg(&w, __LINE__, 0, true);
+    wg(&w, __LINE__, WIDEST + 1, true);
+}
+
 static void check_changes_nothing(void **state)
 {
     struct replay w, before;
@@ -155,10 +262,9 @@ static void check_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(against_oracle),
-        cmocka_unit_test(big_jumps),
-        cmocka_unit_test(boundaries),
-        cmocka_unit_test(check_changes_nothing),
+        cmocka_unit_test(against_oracle),    cmocka_unit_test(wireguard_cases),
+        cmocka_unit_test(wireguard_windows), cmocka_unit_test(big_jumps),
+        cmocka_unit_test(boundaries),        cmocka_unit_test(check_changes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
