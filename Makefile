@@ -6,6 +6,7 @@
 #   make test       the whole suite (root)
 #   make check      unit tests alone (no root)       make lint     clang-format, clang-tidy, cppcheck
 #   make soak       the tests that take minutes of real time (root)
+#   make test-offloads  the tunnel's tests with each offload alone (root, half an hour)
 #   make test-vm    the suites that need a real Debian kernel, under qemu (root)
 #   make fuzz       fuzzers, FUZZ_SECONDS each       make bench    against other VPNs (root)
 #   make bench-netlink   the reconciler alone, on a real kernel (root)
@@ -203,6 +204,7 @@ $(eval $(call test,test_rekey,unit,$(HS) $(ENCLAVE_CORE) enclave/aead.c enclave/
 $(eval $(call test,test_icmp,unit,daemon/datapath/icmp.c daemon/datapath/checksum.c common/inner.c common/ip.c))
 $(eval $(call test,test_gso,unit,daemon/datapath/gso.c daemon/datapath/checksum.c))
 $(eval $(call test,test_coalesce,unit,daemon/datapath/coalesce.c daemon/datapath/gso.c daemon/datapath/checksum.c))
+$(eval $(call test,test_superpackets,net,daemon/datapath/coalesce.c daemon/datapath/gso.c daemon/datapath/checksum.c))
 $(eval $(call test,test_offload,unit,daemon/datapath/offload.c common/err.c))
 $(eval $(call test,test_pmtu,unit,daemon/datapath/pmtu.c))
 $(eval $(call test,test_peers,unit,daemon/datapath/peers.c common/ip.c))
@@ -296,6 +298,13 @@ test-quick: all tests
 NET_SCRIPTS := $(sort $(wildcard tests/net/*.sh))
 NET_SCRIPTS := $(filter-out tests/net/lib.sh,$(NET_SCRIPTS))
 
+# The tunnel's tests with each offload alone and with none; a kernel without one fails its turn.
+OFFLOADS := none tun-tso tun-uso tun-gro udp-segment udp-gro
+.PHONY: test-offloads
+test-offloads: all tests
+	$(Q)for o in $(OFFLOADS); do echo "VPN_OFFLOADS=$$o"; \
+	    VPN_OFFLOADS=$$o $(RUN) $(filter tests/net/0%.sh tests/net/10% tests/net/11%,$(NET_SCRIPTS)) || exit 1; done
+
 # What needs real time: minutes each.
 soak: all
 	$(Q)VPN_TEST_TIMEOUT=7200 $(RUN) $(sort $(wildcard tests/soak/*.sh))
@@ -372,6 +381,7 @@ $(eval $(call fuzzer,fuzz_handshake,$(HS),libsodium))
 $(eval $(call fuzzer,fuzz_ipc,enclave/dispatch.c enclave/keystore.c enclave/replay.c $(HS) common/ip.c common/clock.c common/ipc.c,libsodium))
 $(eval $(call fuzzer,fuzz_ring,enclave/worker.c enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c enclave/end.c enclave/secret.c common/ring.c common/clock.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
 $(eval $(call fuzzer,fuzz_transport,enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
+$(eval $(call fuzzer,fuzz_gso,daemon/datapath/gso.c daemon/datapath/coalesce.c daemon/datapath/checksum.c common/inner.c common/ip.c common/wire.c))
 $(eval $(call fuzzer,fuzz_yaml,$(CONF) $(CONFIG) $(PROFILE),yaml-0.1 libsodium))
 $(eval $(call fuzzer,fuzz_ctl,common/ctl.c common/ctl_server.c common/err.c,jansson))
 
