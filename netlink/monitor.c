@@ -61,8 +61,17 @@ static int monitor_filter(int fd, uint8_t protocol, uint32_t port)
 static int monitor_join(int fd)
 {
     static const int groups[] = {
-        RTNLGRP_LINK,       RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-        RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE,   RTNLGRP_TC,
+        RTNLGRP_LINK,
+        RTNLGRP_IPV4_IFADDR,
+        RTNLGRP_IPV6_IFADDR,
+        RTNLGRP_IPV4_ROUTE,
+        RTNLGRP_IPV6_ROUTE,
+        RTNLGRP_IPV4_RULE,
+        RTNLGRP_IPV6_RULE,
+        RTNLGRP_TC,
+        /* Settings, as far as there is news of them: forwarding and rp_filter. */
+        RTNLGRP_IPV4_NETCONF,
+        RTNLGRP_IPV6_NETCONF,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
