@@ -416,7 +416,7 @@ install: all
 	install -m 644 packaging/man/*.8 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 packaging/man/*.5 $(DESTDIR)$(MANDIR)/man5
 	for u in packaging/*.service; do \
-	    sed 's|/usr/sbin/|$(SBINDIR)/|g' $$u > $(DESTDIR)$(UNITDIR)/$${u##*/}; done
+	    sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/bin/vpnctl|$(BINDIR)/vpnctl|g' $$u > $(DESTDIR)$(UNITDIR)/$${u##*/}; done
 	install -m 644 packaging/sysusers.d/vpn.conf $(DESTDIR)$(SYSUSERS)
 	install -m 644 packaging/tmpfiles.d/vpn.conf $(DESTDIR)$(TMPFILES)
 	install -m 644 packaging/rt_protos.d/vpn.conf $(DESTDIR)/etc/iproute2/rt_protos.d

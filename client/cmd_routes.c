@@ -19,7 +19,7 @@ static enum render_style state_style(const char *state)
 /* Queues and the like are many, and `vpnctl qos` shows them better. */
 static bool shown(const json_t *object)
 {
-    static const char *const kinds[] = {"link", "address", "route", "rule", "setting", "table"};
+    static const char *const kinds[] = {"link", "address", "route", "rule", "setting", "firewall"};
     const char *kind = cmd_text(object, "kind");
 
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
@@ -43,7 +43,9 @@ static int print(const struct cmd *cmd, const json_t *reply)
             continue;
         render_table_cell(table, state_style(cmd_text(object, "state")), "%s",
                           cmd_text(object, "state"));
-        render_table_cell(table, RENDER_STYLE_PLAIN, "%s", why ? why : cmd_text(object, "object"));
+        /* Its sign says what the state says. */
+        render_table_cell(table, RENDER_STYLE_PLAIN, "%s",
+                          why && strlen(why) > 2 ? why + 2 : cmd_text(object, "object"));
     }
     code = cmd_table_print(cmd, table);
     if (code == EXIT_SUCCESS)

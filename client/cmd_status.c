@@ -144,6 +144,53 @@ static void headline(const struct cmd *cmd, const json_t *reply)
            cmd_age(cmd, reply, "started", age));
 }
 
+static void configuration(struct render_table *table, const struct cmd *cmd, const json_t *json)
+{
+    char age[RENDER_NUMBER_LEN];
+
+    if (!json_object_get(json, "number"))
+        return;
+    render_table_cell(table, RENDER_STYLE_DIM, "  configuration");
+    render_table_cell(table, RENDER_STYLE_PLAIN, "number %" PRIu64 ", %s %s ago by %s",
+                      cmd_int(json, "number"), cmd_text(json, "how"),
+                      cmd_age(cmd, json, "since", age), cmd_text(json, "by"));
+    if (!json_object_get(json, "confirm_s"))
+        return;
+    render_table_cell(table, RENDER_STYLE_DIM, "    unconfirmed");
+    render_table_cell(table, RENDER_STYLE_WARN,
+                      "goes back in %" PRIu64 " s unless `vpnctl confirm` comes",
+                      cmd_int(json, "confirm_s"));
+}
+
+/* What the kernel shall hold against what it holds. */
+static void kernel(struct render_table *table, const struct cmd *cmd, const json_t *json)
+{
+    const bool in_sync = json_is_true(json_object_get(json, "in_sync"));
+    char age[RENDER_NUMBER_LEN];
+
+    if (!json)
+        return;
+    render_table_cell(table, RENDER_STYLE_DIM, "  kernel");
+    if (in_sync && cmd_int(json, "waiting") == 0)
+        render_table_cell(table, RENDER_STYLE_GOOD, "as wanted: %" PRIu64 " objects",
+                          cmd_int(json, "wanted"));
+    else
+        render_table_cell(table, in_sync ? RENDER_STYLE_WARN : RENDER_STYLE_BAD,
+                          "of %" PRIu64 " objects %" PRIu64 " waiting, %" PRIu64
+                          " refused, %" PRIu64 " in another's place, %" PRIu64
+                          " drifted (`vpnctl routes` shows them)",
+                          cmd_int(json, "wanted"), cmd_int(json, "waiting"),
+                          cmd_int(json, "refused"), cmd_int(json, "clashes"),
+                          cmd_int(json, "drifted"));
+    if (json_object_get(json, "error"))
+        line(table, "", RENDER_STYLE_BAD, cmd_text(json, "error"));
+    if (cmd_int(json, "drifts") == 0)
+        return;
+    render_table_cell(table, RENDER_STYLE_DIM, "  drift");
+    render_table_cell(table, RENDER_STYLE_WARN, "put right %" PRIu64 " times, last %s ago",
+                      cmd_int(json, "drifts"), cmd_age(cmd, json, "last_drift", age));
+}
+
 static void server(struct render_table *table, const json_t *reply)
 {
     const json_t *leases = json_object_get(reply, "leases");
@@ -199,6 +246,8 @@ static int print_status(const struct cmd *cmd, const json_t *reply)
 
     if (!tunnels)
         server(table, reply);
+    configuration(table, cmd, json_object_get(reply, "configuration"));
+    kernel(table, cmd, json_object_get(reply, "kernel"));
     for (size_t i = 0; i < json_array_size(tunnels); i++)
         tunnel(table, cmd, json_array_get(tunnels, i));
     offloads(table, json_object_get(reply, "offloads"));

@@ -9,6 +9,7 @@
  * seconds of a reservation.  The first valid packet promotes the session in the enclave; only then
  * are the addresses routed to the peer.
  */
+#include "daemon/events.h"
 #include "daemon/session.h"
 
 #include <stdlib.h>
@@ -101,6 +102,7 @@ static void session_withdraw(struct server *s, struct server_session *session)
     if (session->state == SERVER_SESSION_BOUND) {
         unroute(s, session);
         networks_down(s, session->lease->user, session->peer);
+        events_session(s, "logout", session);
         s->sessions->bound--;
     }
     /* A lease that its device took along into a newer session is that one's. */
@@ -402,6 +404,7 @@ void sessions_promoted(struct server *s, uint32_t peer)
              session->lease->ip4.family ? ip_addr_format(&session->lease->ip4, a4) : "",
              session->lease->ip4.family && session->lease->ip6.family ? ", " : "",
              session->lease->ip6.family ? ip_addr_format(&session->lease->ip6, a6) : "");
+    events_session(s, "login", session);
 }
 
 void sessions_disconnect(struct server *s, uint32_t peer, uint8_t reason)
