@@ -134,6 +134,25 @@ rm "$T/etc/vpn.yaml.d/40-nat.yaml"
 check "no masquerading: reload" reload
 proper "in the end"
 
+# The table is replaced in one step: not one packet of a steady stream slips through.
+evil perl -MSocket=:all -e '
+    socket my $s, PF_INET, SOCK_DGRAM, 0; bind $s, sockaddr_in(0, inet_aton("10.8.0.77"));
+    my $to = sockaddr_in(4000, inet_aton("192.168.100.1")); my $n = 0;
+    until (-e $ARGV[0]) { send $s, "leak", 0, $to for 1 .. 50; $n += 50 }
+    open my $f, ">", "$ARGV[0].sent"; print $f $n' "$T/enough" &
+PIDS+=($!)
+for i in 1 2 3 4 5; do
+    printf 'masquerade:\n  - {from: 10.8.0.0/24, device: other%d}\n' $i >"$T/etc/vpn.yaml.d/40-nat.yaml"
+    reload || break
+done
+rm "$T/etc/vpn.yaml.d/40-nat.yaml"
+check "the table is replaced six times" reload
+touch "$T/enough"
+check "a stream of packets all the while" wait_for 5 test -s "$T/enough.sent"
+echo "# $(cat "$T/enough.sent") packets"
+check "none of them slips through" stopped "$T/at-srv" "$EVIL" 10.8.0.77 192.168.100.1
+check "none has" sh -c "! grep -q leak $T/at-srv"
+
 # The same beside the client: nobody on its networks reaches its tunnel address.
 ip -n "$EVIL" route add 10.8.0.10 via 192.0.8.1
 ip -n "$EVIL" -6 route add fd08::10 via 2001:db8:8::1

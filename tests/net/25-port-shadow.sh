@@ -109,18 +109,31 @@ check "but nothing of alice's" sh -c "! grep -q 'once more from alice' $T/at-mal
 # The real thing: alice's client logs in, and mallory has been faster with every port it may use.
 client_start alice
 check "alice connects" client_connected alice
-port=$(cli ss -Hulpn | grep vpn-client | sed -n 's/.* 0\.0\.0\.0:\([0-9][0-9]*\) .*/\1/p' | head -n 1)
+# Each lane of a client has a port.
+ports=$(cli ss -Hulpn | grep vpn-client | sed -n 's/.* 0\.0\.0\.0:\([0-9][0-9]*\) .*/\1/p')
+shadow_all() { local p; for p in $ports; do shadow "$p"; done; }
+# taken: each of them is mallory's, as the connection tracking sees it
+taken() {
+    local p
+    srv conntrack -F 2>/dev/null
+    shadow_all
+    for p in $ports; do
+        srv conntrack -L -p udp 2>/dev/null |
+            grep -q "src=$mallory4 dst=192.0.2.2 sport=51820 dport=$p .*dst=192.0.2.1 sport=$p dport=51820" || return 1
+    done
+}
 srv conntrack -F 2>/dev/null
-shadow "$port"
+shadow_all
 check "alice's tunnel works under the attack" cli ping -c 3 -i 0.2 -W 2 10.8.0.1
 check "mallory heard nothing of it" sh -c "! grep -q sealed $T/at-mallory"
 check "no packet of the server's port is tracked" sh -c "! ip netns exec $SRV conntrack -L -p udp 2>/dev/null | grep -q 'dport=51820 .*src=192.0.2.1 '"
 
 # And without ours: her tunnel dies, and mallory has its packets.
 srv nft delete table inet vpn
-srv conntrack -F 2>/dev/null
-shadow "$port"
-check "without ours alice's tunnel is cut" sh -c "! ip netns exec $CLI ping -c 3 -i 0.2 -W 1 10.8.0.1"
+kill -STOP "$CLIENT" # a packet of hers that came first would keep her connection
+check "without ours mallory takes alice's ports" wait_for 5 taken
+kill -CONT "$CLIENT"
+check "alice's tunnel is cut" sh -c "! ip netns exec $CLI ping -c 3 -i 0.2 -W 1 10.8.0.1"
 check "mallory has its packets" wait_for 3 heard sealed
 check "reload" reload
 srv conntrack -F 2>/dev/null
