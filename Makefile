@@ -385,6 +385,7 @@ $(eval $(call fuzzer,fuzz_gso,daemon/datapath/gso.c daemon/datapath/coalesce.c d
 $(eval $(call fuzzer,fuzz_yaml,$(CONF) $(CONFIG) $(PROFILE),yaml-0.1 libsodium))
 $(eval $(call fuzzer,fuzz_ctl,common/ctl.c common/ctl_server.c common/err.c,jansson))
 
+$(eval $(call fuzzer,fuzz_netlink,$(NETLINK) $(IP),libnl-3.0))
 $(eval $(call fuzzer,fuzz_nft,$(NFT_PURE) $(IP),libnl-3.0))
 # The whole server but its main() and its spawner.
 $(eval $(call fuzzer,fuzz_link,$(filter-out daemon/main.c enclave/spawner.c,$(SERVER_SRC)),$(SERVER_LIBS)))
