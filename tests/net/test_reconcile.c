@@ -249,6 +249,12 @@ static void add_shaper(struct net_set *set, const char *dev, uint16_t classes)
         filter.classid = cls.handle;
         assert_int_equal(net_set_add_filter(set, dev, &filter), 0);
     }
+    /* Another protocol has a priority of its own, and so another first table. */
+    filter.pref = 20;
+    filter.family = 6;
+    filter.handle = NET_U32_HANDLE(0, 0, 1);
+    filter.prefix = prefix("fd08::10");
+    assert_int_equal(net_set_add_filter(set, dev, &filter), 0);
 }
 
 static void add_ingress(struct net_set *set)
