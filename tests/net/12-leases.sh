@@ -111,6 +111,21 @@ addresses | grep -v newcomer >"$T/now"
 check "to the addresses they had before" diff "$T/first" "$T/now"
 stop "$NEWCOMER"
 
+# A user with another key is the same name: his device finds its address.
+mkdir "$T/again"
+rm "$T/etc/vpn.yaml.d/user-newcomer.yaml"
+"$BIN/vpnctl" user add newcomer -f "$T/etc/vpn.yaml" -o "$T/again" --endpoint 192.168.100.1:51820 \
+    >"$T/etc/vpn.yaml.d/user-newcomer.yaml" 2>/dev/null
+kill -HUP "$SERVER"
+check "the newcomer has another key" wait_for 5 grep -q '1 users added, 1 removed' "$T/server.log"
+cp "$T/again/newcomer.token" "$T/newcomer.token"
+: >"$T/client-newcomer.log"
+ip netns exec "$INNER" "$BIN/vpn-client" -c "$T/newcomer.yaml" >"$T/client-newcomer.log" 2>&1 & NEWCOMER=$!
+PIDS+=("$NEWCOMER")
+check "and connects with it" client_connected newcomer
+check "to the address his device had" sh -c "ip -n $INNER -4 addr show dev tun0 | grep -q 'inet $new4/'"
+stop "$NEWCOMER"
+
 # ---- a folder that cannot be written --------------------------------------------------------------
 stop "$SERVER"
 chown root "$T/etc/state"; chmod 755 "$T/etc/state"
@@ -130,6 +145,31 @@ check "and all is there after a crash" wait_for 20 sessions 6
 addresses >"$T/later"
 check "at the same addresses" diff "$T/now" "$T/later"
 traffic_stop
+
+# ---- a disk that is full --------------------------------------------------------------------------
+# A file system of 80 KiB, in a mount namespace of the server's own, is soon filled by the log.
+crash
+: >"$T/server.log"
+ip netns exec "$SRV" unshare -m sh -c "mount -t tmpfs -o size=80k,mode=777 tmpfs $T/etc/state &&
+    exec $BIN/vpn-server -c $T/etc/vpn.yaml" >"$T/server.log" 2>&1 & SERVER=$!
+PIDS+=("$SERVER")
+check "a small disk: the server starts" wait_for 10 grep -q ': running\|^running' "$T/server.log"
+check "all come back" wait_for 20 sessions 6
+fill() { # u1 goes and comes, and each time a little more is written
+    grep -q 'leases.db: database or disk is full' "$T/server.log" && return
+    vpnctl kick u1
+    wait_for 2 sessions 5
+    kill -HUP "$MANY" # he was told to wait for his operator
+    wait_for 3 sessions 6
+    false
+}
+check "it is full, and that is said" wait_for 30 fill
+check "the service goes on" wait_for 20 sessions 6
+check "it was said once" sh -c "[ \$(grep -c 'until this is mended' '$T/server.log') = 1 ]"
+addresses >"$T/now"
+nsenter -t "$SERVER" -m mount -o remount,size=4m "$T/etc/state"
+check "with room again, all is written" wait_for 90 grep -q 'leases are written to .* again' "$T/server.log"
+check "nobody has moved" sh -c "$BIN/vpnctl -s $T/etc/vpn.sock users | awk '\$2 == \"online\" { print \$1, \$3, \$4 }' | sort | diff $T/now -"
 
 # ---- a file that cannot be read -------------------------------------------------------------------
 crash
