@@ -25,7 +25,7 @@
 
 #define USERS   4
 #define DEVICES 4
-#define FLUSHES 14
+#define FLUSHES 10
 
 static char folder[] = "/tmp/vpn-leases.XXXXXX", file[64];
 
