@@ -105,6 +105,7 @@ void config_lines(const struct cmd *cmd, const json_t *reply)
     lines(cmd, json_object_get(reply, "changes"), counts);
     lines(cmd, json_object_get(reply, "kernel"), counts);
     lines(cmd, json_object_get(reply, "waiting"), counts);
+    lines(cmd, json_object_get(reply, "blocked"), counts);
     lines(cmd, json_object_get(reply, "clashes"), counts);
     if (counts['+'] + counts['~'] + counts['-'])
         printf("%zu to add, %zu to change, %zu to remove", counts['+'], counts['~'], counts['-']);

@@ -159,18 +159,19 @@ static json_t *kernel_lines(const struct change *c, size_t max)
     return lines;
 }
 
-json_t *change_json(const struct change *c)
+json_t *change_json(struct server *s, const struct change *c)
 {
-    json_t *waiting = json_array(), *clashes = json_array();
+    json_t *waiting = json_array(), *clashes = json_array(), *blocked = json_array();
     char text[NET_OP_FORMAT_SIZE], hash[HISTORY_HASH_STRLEN];
 
     for (size_t i = 0; i < c->plan->n_waiting; i++)
         json_array_append_new(waiting, json_string(net_waiting_format(&c->plan->waiting[i], text)));
     for (size_t i = 0; i < c->plan->n_clashes; i++)
-        json_array_append_new(clashes, json_string(net_clash_format(&c->plan->clashes[i], text)));
-    return json_pack("{s:O, s:o, s:o, s:o, s:s}", "changes", c->lines, "kernel",
-                     kernel_lines(c, SIZE_MAX), "waiting", waiting, "clashes", clashes, "plan",
-                     history_hash_format(c->plan_hash, hash));
+        json_array_append_new(keeper_old_clash(s, c->plan->clashes[i].want) ? blocked : clashes,
+                              json_string(net_clash_format(&c->plan->clashes[i], text)));
+    return json_pack("{s:O, s:o, s:o, s:o, s:o, s:s}", "changes", c->lines, "blocked", blocked,
+                     "kernel", kernel_lines(c, SIZE_MAX), "waiting", waiting, "clashes", clashes,
+                     "plan", history_hash_format(c->plan_hash, hash));
 }
 
 /* ---- putting it into force ----------------------------------------------------------------- */
@@ -246,7 +247,7 @@ static int carry_out(struct server *s, struct change *c, struct err *err)
     rc = exchange(s, c, s->config, c->now, &device, err);
     if (rc == 0) {
         forwarding_follow(s, c->now);
-        rc = keeper_apply(s, c->set, err);
+        rc = keeper_apply(s, c->set, c->plan, err);
         if (rc < 0) {
             struct err ignored;
 

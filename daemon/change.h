@@ -47,10 +47,11 @@ bool change_empty(const struct change *c);
 /**
  * change_json() - the plan for whoever asked
  *
- * {"changes":[lines], "kernel":[lines], "waiting":[lines], "clashes":[lines], "plan":"hash"}.
+ * {"changes":[lines], "kernel":[lines], "waiting":[lines], "clashes":[lines],
+ * "blocked":[lines], "plan":"hash"}; blocked are clashes that are there already.
  * Return: a new reference or NULL.
  */
-json_t *change_json(const struct change *c);
+json_t *change_json(struct server *s, const struct change *c);
 
 struct change_wish {
     const char *by, *how; /* for the history */

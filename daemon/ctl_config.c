@@ -114,9 +114,9 @@ static json_t *refuse(const struct change *c, const struct err *err)
     return reply;
 }
 
-static json_t *reply_of(const struct change *c)
+static json_t *reply_of(struct server *s, const struct change *c)
 {
-    json_t *reply = ctl_reply_ok(), *more = change_json(c);
+    json_t *reply = ctl_reply_ok(), *more = change_json(s, c);
 
     if (reply && more)
         json_object_update(reply, more);
@@ -154,7 +154,7 @@ static json_t *on_plan(struct server *s, const json_t *request)
     json_t *reply = NULL;
 
     if (plan_request(s, request, &c, &reply) == 0)
-        reply = reply_of(c);
+        reply = reply_of(s, c);
     change_free(c);
     return reply;
 }
@@ -219,10 +219,10 @@ static json_t *on_apply(struct server *s, const json_t *request, const struct ct
     if (reply)
         goto out;
     if (already_in_force(s, c)) {
-        reply = reply_of(c);
+        reply = reply_of(s, c);
         goto out;
     }
-    reply = reply_of(c);
+    reply = reply_of(s, c);
     peer_name(peer, by);
     if (change_apply(s, c, &wish, &err) < 0) {
         json_decref(reply);
@@ -273,7 +273,7 @@ static json_t *on_rollback(struct server *s, const json_t *request, const struct
     peer_name(peer, by);
     if (confirm_back(s, (unsigned int)steps, by, &c, &err) < 0)
         return ctl_reply_error(CTL_CODE_FAILED, "%s", err.msg);
-    reply = reply_of(c);
+    reply = reply_of(s, c);
     change_free(c);
     if (reply)
         json_object_set_new(reply, "number", json_integer(history_current(s->history)->number));

@@ -166,12 +166,55 @@ int keeper_plan(struct server *s, const struct net_set *set, struct net_plan **o
     return net_reconciler_plan(s->keeper->engine, set, out, err);
 }
 
-int keeper_apply(struct server *s, struct net_set *set, struct err *err)
+bool keeper_old_clash(struct server *s, const struct net_object *want)
 {
-    struct net_outcome outcome = {0};
-    int rc = net_reconciler_apply(s->keeper->engine, set, s->now.mono_ms, &outcome, err);
+    const struct net_object *wanted = s->keeper->set ? net_set_find(s->keeper->set, want) : NULL;
 
+    return wanted && net_object_same(want, wanted);
+}
+
+static bool clashes(const struct net_plan *plan, const struct net_object *want)
+{
+    for (size_t i = 0; i < plan->n_clashes; i++)
+        if (net_object_cmp_id(plan->clashes[i].want, want) == 0)
+            return true;
+    return false;
+}
+
+/* Without what clashes already: the rest can still be wholly or not at all. */
+static int without_clashes(const struct net_set *set, const struct net_plan *plan,
+                           struct net_set **out, struct err *err)
+{
+    _cleanup_(net_set_freep) struct net_set *rest = net_set_new();
+
+    for (size_t i = 0; rest && i < net_set_count(set); i++)
+        if (!clashes(plan, net_set_at(set, i)) && net_set_add(rest, net_set_at(set, i)) < 0)
+            return err_set(err, -ENOMEM, "out of memory");
+    if (!rest || net_set_sort(rest, err) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    *out = TAKE(rest);
+    return 0;
+}
+
+int keeper_apply(struct server *s, struct net_set *set, const struct net_plan *plan,
+                 struct err *err)
+{
+    _cleanup_(net_set_freep) struct net_set *rest = NULL;
+    struct net_reconciler *engine = s->keeper->engine;
+    struct net_outcome outcome = {0};
+    bool old = plan->n_clashes > 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < plan->n_clashes; i++)
+        old = old && keeper_old_clash(s, plan->clashes[i].want);
+    if (old)
+        rc = without_clashes(set, plan, &rest, err);
+    if (rc == 0)
+        rc = net_reconciler_apply(engine, rest ? rest : set, s->now.mono_ms, &outcome, err);
     net_plan_free(outcome.last);
+    /* What clashed is wanted as before: it comes when its place is free. */
+    if (rc == 0 && rest)
+        rc = net_reconciler_want(engine, set, s->now.mono_ms, err);
     if (rc == 0)
         take_set(s->keeper, set);
     return rc;
@@ -284,33 +327,38 @@ static json_t *row(const struct net_object *object, const char *state, const cha
                      net_object_format(object, text), "state", state, "why", why);
 }
 
-/* What the last run could not bring about; NULL: all is well with it. */
-static json_t *row_open(const struct net_plan *last, const struct net_object *object)
+/* What is not as wanted at this moment; NULL: all is well with it. */
+static json_t *row_open(const struct net_plan *now, const struct net_object *object)
 {
     char text[NET_OP_FORMAT_SIZE];
 
-    for (size_t i = 0; last && i < last->n_waiting; i++)
-        if (net_object_cmp_id(last->waiting[i].want, object) == 0)
-            return row(object, "waiting", net_waiting_format(&last->waiting[i], text));
-    for (size_t i = 0; last && i < last->n_clashes; i++)
-        if (net_object_cmp_id(last->clashes[i].want, object) == 0)
-            return row(object, "clash", net_clash_format(&last->clashes[i], text));
-    for (size_t i = 0; last && i < last->n_ops; i++)
-        if (last->ops[i].want && net_object_cmp_id(last->ops[i].want, object) == 0)
-            return row(object, "missing", net_op_format(&last->ops[i], text));
+    for (size_t i = 0; now && i < now->n_waiting; i++)
+        if (net_object_cmp_id(now->waiting[i].want, object) == 0)
+            return row(object, "waiting", net_waiting_format(&now->waiting[i], text));
+    for (size_t i = 0; now && i < now->n_clashes; i++)
+        if (net_object_cmp_id(now->clashes[i].want, object) == 0)
+            return row(object, "clash", net_clash_format(&now->clashes[i], text));
+    for (size_t i = 0; now && i < now->n_ops; i++)
+        if (now->ops[i].want && net_object_cmp_id(now->ops[i].want, object) == 0)
+            return row(object, "missing", net_op_format(&now->ops[i], text));
     return NULL;
 }
 
 json_t *keeper_rows(struct server *s)
 {
-    const struct net_plan *last = net_reconciler_last(s->keeper->engine);
+    struct net_plan *now = NULL;
     json_t *rows = json_array();
+    struct err err;
 
+    /* Looked at now, not as the last run left it. */
+    if (s->keeper->set && keeper_plan(s, s->keeper->set, &now, &err) < 0)
+        log_warning("%s", err.msg);
     for (size_t i = 0; s->keeper->set && i < net_set_count(s->keeper->set); i++) {
         const struct net_object *object = net_set_at(s->keeper->set, i);
-        json_t *open = row_open(last, object);
+        json_t *open = row_open(now, object);
 
         json_array_append_new(rows, open ? open : row(object, "in place", NULL));
     }
+    net_plan_free(now);
     return rows;
 }

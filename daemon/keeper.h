@@ -14,6 +14,7 @@
 #define DAEMON_KEEPER_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -21,6 +22,7 @@
 
 struct keeper;
 struct net_conn;
+struct net_object;
 struct net_plan;
 struct net_set;
 struct server;
@@ -55,10 +57,18 @@ int keeper_set(struct server *s, const struct config *config, bool only_sessions
 int keeper_plan(struct server *s, const struct net_set *set, struct net_plan **out,
                 struct err *err);
 /**
- * keeper_apply() - carry out @set, wholly or not at all
- * @set: taken over on success
+ * keeper_old_clash() - does somebody else's object stand where one of ours is wanted already?
+ *
+ * That is known, and told: it need not keep anything else from being changed.
  */
-int keeper_apply(struct server *s, struct net_set *set, struct err *err);
+bool keeper_old_clash(struct server *s, const struct net_object *want);
+/**
+ * keeper_apply() - carry out @set, wholly or not at all but for old clashes
+ * @set: taken over on success
+ * @plan: from keeper_plan(), for this set
+ */
+int keeper_apply(struct server *s, struct net_set *set, const struct net_plan *plan,
+                 struct err *err);
 /** keeper_configure() - what the configuration in force says about drift. */
 void keeper_configure(struct server *s);
 

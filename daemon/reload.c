@@ -12,6 +12,7 @@
 #include "daemon/history.h"
 #include "daemon/keeper.h"
 #include "daemon/server.h"
+#include "netlink/plan.h"
 #include "netlink/set.h"
 
 static void log_problems(const struct problems *problems)
@@ -76,16 +77,19 @@ static int take_over(struct server *s, struct bundle *bundle, const char *by, st
 /* The same again: what others changed in the kernel is put right, also where drift is only told. */
 static int renew(struct server *s, struct err *err)
 {
-    struct net_set *set;
+    struct net_plan *plan = NULL;
+    struct net_set *set = NULL;
     int rc;
 
     forwarding_follow(s, s->config);
     rc = keeper_set(s, s->config, false, &set, err);
-    if (rc == 0) {
-        rc = keeper_apply(s, set, err);
-        if (rc < 0)
-            net_set_free(set);
-    }
+    if (rc == 0)
+        rc = keeper_plan(s, set, &plan, err);
+    if (rc == 0)
+        rc = keeper_apply(s, set, plan, err);
+    if (rc < 0)
+        net_set_free(set);
+    net_plan_free(plan);
     if (rc == 0)
         log_info("configuration reloaded: it says what it said before");
     else
