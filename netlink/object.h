@@ -116,6 +116,7 @@ struct net_rule {
     bool has_suppress;
     uint32_t suppress_prefixlen; /* results with a length up to this count as not found */
     uint8_t protocol;
+    bool beside;       /* wanted: also beside others' rules of that priority, which is no clash */
     bool has_more;     /* read only: selectors or actions that we never write */
     uint32_t position; /* read only: place in the kernel's list, which decides what a delete hits */
 };

@@ -181,6 +181,8 @@ static const struct net_object *foreign_in_place(const struct planner *p,
     if (want->kind != NET_KIND_RULE && want->kind != NET_KIND_ROUTE &&
         want->kind != NET_KIND_FIREWALL)
         return NULL;
+    if (want->kind == NET_KIND_RULE && want->rule.beside)
+        return NULL;
     have = net_set_find(p->snapshot->have, want);
     if (have && (want->kind != NET_KIND_ROUTE || net_object_same(want, have)))
         return NULL;

@@ -743,6 +743,16 @@ static void test_clashes(void **state)
     assert_non_null(strstr(news, "in its place stands link eth0"));
     after = lines(true);
     assert_string_equal(before, after);
+
+    /* A rule that must not be left out stands beside the other. */
+    object = (struct net_object){.kind = NET_KIND_RULE};
+    object.rule = (struct net_rule){.family = 4, .priority = 10006, .table = 102, .beside = true};
+    add(set, &object, NULL);
+    want(set);
+    assert_int_equal(status().clashes, 3);
+    free(after);
+    after = lines(false);
+    assert_non_null(strstr(after, "10006: from all lookup 102 proto 86"));
 }
 
 /* Others put a rule of theirs on our priority after ours stood: ours does not go for it. */
