@@ -32,6 +32,7 @@ enum source {
     SOURCE_DATAPATH,
     SOURCE_CONTROL,
     SOURCE_HELPER,
+    SOURCE_KERNEL,
 };
 
 /* ---- the enclave ------------------------------------------------------------------------------
@@ -206,7 +207,9 @@ static int settle(struct client *c, struct err *err)
         rc = netstate_lower(c->netstate, c->profile->n_tunnels, c->dns.port, want);
     if (rc == 0 && !c->unguarded.msg[0])
         rc = firewall_guard(c->netstate, c->profile->n_tunnels, want);
-    return rc < 0 ? err_set(err, rc, "out of memory") : keeper_want(c->keeper, want, err);
+    if (rc < 0)
+        return err_set(err, rc, "out of memory");
+    return keeper_want(c->keeper, want, c->env.now_ms, err);
 }
 
 /* A kernel without nf_tables is no reason not to connect. */
@@ -257,7 +260,10 @@ static void unsettle(struct client *c)
     if (rc == 0 && net_set_count(want) > 0)
         log_warning("what tunnels with block-when-down carry stays blocked: start vpn-client "
                     "again, or lift it with vpn-client --unblock");
-    rc = rc < 0 ? err_set(&err, rc, "out of memory") : keeper_want(c->keeper, want, &err);
+    if (rc < 0)
+        err_set(&err, rc, "out of memory");
+    else
+        rc = keeper_want(c->keeper, want, clock_mono_ms(), &err);
     if (rc < 0)
         log_warning("not removed: %s", err.msg);
 }
@@ -322,6 +328,8 @@ int client_start(struct client *c, const struct profile *profile, int control_fd
         rc = keeper_new(&c->keeper, err);
     if (rc == 0)
         rc = dns_open(&c->dns, ROUTING_MARK, err);
+    if (rc == 0 && loop_add(&c->loop, keeper_fd(c->keeper), SOURCE_KERNEL) < 0)
+        rc = err_set(err, -ENOMEM, "epoll: out of memory");
     if (rc == 0)
         rc = init_tunnels(c, err);
     if (rc < 0)
@@ -467,6 +475,9 @@ static void serve(struct client *c, enum source source)
     case SOURCE_HELPER:
         helper_service(c->helper);
         break;
+    case SOURCE_KERNEL:
+        keeper_service(c->keeper, c->env.now_ms);
+        break;
     }
 }
 
@@ -489,6 +500,10 @@ int client_run(struct client *c)
             next = due < next ? due : next;
         }
         settle_changes(c);
+        if (c->env.now_ms >= keeper_deadline(c->keeper))
+            keeper_service(c->keeper, c->env.now_ms);
+        if (keeper_deadline(c->keeper) < next)
+            next = keeper_deadline(c->keeper);
     }
     return c->exit_status;
 }

@@ -80,6 +80,18 @@ static json_t *report_guard(const struct client *c)
     return json_pack("{s:s, s:s}", "state", "missing", "reason", c->unguarded.msg);
 }
 
+static json_t *report_kernel(const struct client *c)
+{
+    struct net_reconciler_status s;
+
+    keeper_status(c->keeper, &s);
+    return json_pack("{s:b, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:s}", "in_sync",
+                     (int)s.in_sync, "wanted", (int)s.wanted, "waiting", (int)s.waiting, "refused",
+                     (int)s.refused, "clashes", (int)s.clashes, "drifted", (int)s.drifted, "drifts",
+                     (json_int_t)s.drifts, "runs", (json_int_t)s.runs, "operations",
+                     (json_int_t)s.operations, "resyncs", (json_int_t)s.resyncs, "error", s.error);
+}
+
 static json_t *report_status(struct client *c)
 {
     json_t *reply = ctl_reply_ok(), *tunnels = json_array(), *drops;
@@ -102,6 +114,7 @@ static json_t *report_status(struct client *c)
     json_object_set_new(reply, "started", report_time((time_t)c->started_s));
     json_object_set_new(reply, "tunnels", tunnels);
     json_object_set_new(reply, "enclave", report_enclave(c->link));
+    json_object_set_new(reply, "kernel", report_kernel(c));
     json_object_set_new(reply, "offloads", report_offloads(&c->dp));
     json_object_set_new(reply, "firewall", report_guard(c));
     json_object_set_new(reply, "drops", drops);

@@ -180,6 +180,7 @@ static uint32_t priority(const struct routing *r, enum routing_slot slot)
     return ROUTING_PRIORITY + ROUTING_SLOTS * r->number + slot;
 }
 
+/* Left out because of a stranger's rule of the same number it would let out what it shall catch. */
 static struct net_rule rule_of(const struct routing *r, uint8_t family, enum routing_slot slot)
 {
     return (struct net_rule){
@@ -190,6 +191,7 @@ static struct net_rule rule_of(const struct routing *r, uint8_t family, enum rou
         .uid_last = r->uids.last,
         .table = NET_TABLE_MAIN,
         .protocol = NET_PROTO_CLIENT,
+        .beside = true,
     };
 }
 
@@ -308,6 +310,7 @@ int routing_lower_from(const struct routing *r, const struct ip_addr *addr, stru
         .from = {*addr, ip_addr_bits(addr)},
         .table = own_table(r),
         .protocol = NET_PROTO_CLIENT,
+        .beside = true,
     };
 
     return r->has_uids || r->table ? net_set_add_rule(set, &rule) : 0;
@@ -327,6 +330,7 @@ static struct net_rule rule_back(uint16_t sport, uint16_t dport)
         .dport = dport,
         .table = NET_TABLE_MAIN,
         .protocol = NET_PROTO_CLIENT,
+        .beside = true,
     };
 }
 

@@ -12,6 +12,7 @@
 
 #include "client/device_id.h"
 #include "client/tunnel.h"
+#include "common/cleanup.h"
 #include "netlink/tun.h"
 
 #define CONFIGURE_AGAIN_MS 10000
@@ -292,17 +293,33 @@ bool tunnel_configure(struct tunnel *t, const struct netstate *want)
     return true;
 }
 
+/* Of all that was wanted, is there something of ours that the kernel did not take? */
+static int check_settled(struct tunnel *t, struct err *err)
+{
+    _cleanup_(net_set_freep) struct net_set *mine = net_set_new();
+    const struct netstate *netstate = &t->netstate;
+
+    if (!mine || netstate_lower(&netstate, 1, 0, mine) < 0 || net_set_sort_all(mine) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    return keeper_check(t->env->keeper, mine, err);
+}
+
 void tunnel_settled(struct tunnel *t, int rc, const struct err *err)
 {
     const struct netstate *s = &t->netstate;
+    struct err why;
 
     if (!t->setting)
         return;
     t->setting = false;
+    if (rc < 0)
+        why = *err;
+    else
+        rc = check_settled(t, &why);
     t->configure_at_ms = rc < 0 ? t->env->now_ms + CONFIGURE_AGAIN_MS : 0;
     if (rc < 0) {
         /* This complaint stays what status shows. */
-        tunnel_complain(t, COMPLAINT_NETWORK, "%s", err->msg);
+        tunnel_complain(t, COMPLAINT_NETWORK, "%s", why.msg);
         return;
     }
     tunnel_say(t, LOG_LEVEL_INFO, "TUN interface %s configured (MTU %u, %zu route%s)", s->device,

@@ -12,6 +12,7 @@
 #include "client/routing.h"
 #include "common/arena.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/cred.h"
 #include "common/log.h"
 #include "common/process.h"
@@ -290,7 +291,8 @@ static int unblock(void)
     if (rc >= 0)
         rc = keeper_new(&keeper, &err);
     if (rc >= 0)
-        rc = nothing ? keeper_want(keeper, nothing, &err) : err_set(&err, -ENOMEM, "out of memory");
+        rc = nothing ? keeper_want(keeper, nothing, clock_mono_ms(), &err)
+                     : err_set(&err, -ENOMEM, "out of memory");
     keeper_free(keeper);
     if (rc < 0)
         fprintf(stderr, "vpn-client: %s\n", err.msg);
