@@ -3,9 +3,14 @@
 #include "daemon/roster.h"
 #include "daemon/server.h"
 
+/* A wake-up looks at all sessions, so those that are due at about the same time share one. */
+#define WAKE_STEP_MS 20
+
 /* The loop wakes for the earliest of all searches. */
 static void wake_at(struct server *s, uint64_t due_ms)
 {
+    if (due_ms < PMTU_NEVER - WAKE_STEP_MS)
+        due_ms = (due_ms + WAKE_STEP_MS - 1) / WAKE_STEP_MS * WAKE_STEP_MS;
     if (due_ms < s->probe_ms)
         s->probe_ms = due_ms;
 }
