@@ -18,56 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/cleanup.h"
 #include "netlink/noun.h"
-#include "netlink/plan_tree.h"
-#include "netlink/snapshot.h"
-
-#define NONE SIZE_MAX
-
-/* What becomes of an object that is there. */
-enum fate {
-    FATE_STAYS,
-    FATE_EARLY, /* removed before anything is made */
-    FATE_LATE,  /* removed when everything is made */
-};
-
-struct have_state {
-    enum fate fate;
-    bool implied; /* it goes by itself */
-    size_t want;  /* the wanted object of that identity, or NONE */
-};
-
-struct want_state {
-    bool create, change;
-    size_t have;
-};
-
-/* Step 1's answer about one wanted object. */
-struct verdict {
-    bool waits;
-    enum net_wait reason;
-    const struct net_object *clash;
-};
-
-/* A device by its name, as it will be when the plan is done. */
-struct device {
-    char name[IFNAMSIZ];
-    uint32_t ifindex; /* 0: it is not there */
-    bool up;
-};
-
-struct planner {
-    const struct net_set *asked;
-    const struct net_snapshot *snapshot;
-    struct net_plan *plan;
-    const struct net_set *want, *have; /* plan->want, snapshot->have */
-    struct verdict *verdicts;
-    struct want_state *w;
-    struct have_state *h;
-    struct net_tree want_tree, have_tree;
-    struct device device; /* the one that was looked up last */
-};
+#include "netlink/planner.h"
 
 static void planner_clear(struct planner *p)
 {
@@ -76,186 +28,6 @@ static void planner_clear(struct planner *p)
     free(p->verdicts);
     free(p->w);
     free(p->h);
-}
-
-/* ---- 1: devices, waiting, clashes --------------------------------------------------------------
- */
-
-static const struct net_object *find_link(const struct net_set *set, const char *name)
-{
-    struct net_object id = {.kind = NET_KIND_LINK};
-
-    memcpy(id.link.name, name, sizeof(id.link.name));
-    return net_set_find(set, &id);
-}
-
-/* Unwanted and yet let be: what lingers, and a TUN that some process holds. */
-static bool let_be(const struct net_object *have)
-{
-    const struct net_noun *noun = net_noun_of(have->kind);
-
-    if (have->kind == NET_KIND_LINK)
-        return strcmp(have->link.kind, "tun") == 0 && have->link.carrier;
-    return noun->lingers && noun->lingers(have);
-}
-
-static struct device find_device(const struct planner *p, const char *name)
-{
-    const struct net_object *asked = find_link(p->asked, name);
-    const struct net_object *there = find_link(p->snapshot->links, name);
-    struct device device = {0};
-
-    if (asked) {
-        size_t place = net_set_place(p->asked, asked);
-
-        /* Links come first in the order, so theirs is decided already. */
-        if (p->verdicts[place].waits || p->verdicts[place].clash)
-            return device;
-        device.ifindex = there ? there->link.ifindex : NET_IFINDEX_PENDING + (uint32_t)place;
-        device.up = asked->link.up;
-    } else if (there && !(find_link(p->snapshot->have, name) && !let_be(there))) {
-        device.ifindex = there->link.ifindex;
-        device.up = there->link.up;
-    }
-    return device;
-}
-
-/* The same again: most objects are on the same device as the one before. */
-static const struct device *device_of(struct planner *p, const char *name)
-{
-    if (strcmp(p->device.name, name) != 0) {
-        p->device = find_device(p, name);
-        memcpy(p->device.name, name, sizeof(p->device.name));
-    }
-    return &p->device;
-}
-
-static struct verdict judge_link(const struct planner *p, const struct net_object *want)
-{
-    const struct net_object *there = find_link(p->snapshot->links, want->link.name);
-    bool ours = there && find_link(p->snapshot->have, want->link.name);
-
-    if (there && !ours)
-        return (struct verdict){.clash = there};
-    /* A TUN is made by whoever holds its other end. */
-    if (strcmp(want->link.kind, "tun") == 0 && (!there || strcmp(there->link.kind, "tun") != 0))
-        return (struct verdict){.waits = true, .reason = NET_WAIT_DEVICE};
-    return (struct verdict){0};
-}
-
-static int cmp_rule_place(const struct net_object *object, const struct net_rule *rule)
-{
-    if (object->kind != NET_KIND_RULE)
-        return object->kind < NET_KIND_RULE ? -1 : 1;
-    if (object->rule.family != rule->family)
-        return object->rule.family < rule->family ? -1 : 1;
-    return (object->rule.priority > rule->priority) - (object->rule.priority < rule->priority);
-}
-
-/* Somebody else's rule with this priority: which of the two came first would decide. */
-static const struct net_object *foreign_rule(const struct planner *p, const struct net_rule *rule)
-{
-    size_t low = 0, high = net_set_count(p->snapshot->foreign);
-
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        const struct net_object *object = net_set_at(p->snapshot->foreign, mid);
-        int order = cmp_rule_place(object, rule);
-
-        if (order == 0)
-            return object;
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
-}
-
-/* Unless ours stands already: then it is no harm, and ours shall not go for it. */
-static const struct net_object *foreign_in_place(const struct planner *p,
-                                                 const struct net_object *want)
-{
-    const struct net_object *have;
-
-    if (want->kind != NET_KIND_RULE && want->kind != NET_KIND_ROUTE &&
-        want->kind != NET_KIND_FIREWALL)
-        return NULL;
-    if (want->kind == NET_KIND_RULE && want->rule.beside)
-        return NULL;
-    have = net_set_find(p->snapshot->have, want);
-    if (have && (want->kind != NET_KIND_ROUTE || net_object_same(want, have)))
-        return NULL;
-    return want->kind == NET_KIND_RULE ? foreign_rule(p, &want->rule)
-                                       : net_set_find(p->snapshot->foreign, want);
-}
-
-static struct verdict judge(struct planner *p, const struct net_object *want)
-{
-    const struct net_noun *noun = net_noun_of(want->kind);
-    struct net_object copy = *want;
-    uint32_t *other;
-    const char *name = noun->other_dev ? noun->other_dev(&copy, &other) : NULL;
-
-    if (want->kind == NET_KIND_LINK)
-        return judge_link(p, want);
-    if ((want->dev[0] && device_of(p, want->dev)->ifindex == 0) ||
-        (name && find_device(p, name).ifindex == 0))
-        return (struct verdict){.waits = true, .reason = NET_WAIT_DEVICE};
-    if (foreign_in_place(p, want))
-        return (struct verdict){.clash = foreign_in_place(p, want)};
-    if (want->kind == NET_KIND_ROUTE && want->dev[0] && !device_of(p, want->dev)->up)
-        return (struct verdict){.waits = true, .reason = NET_WAIT_DOWN};
-    return (struct verdict){0};
-}
-
-static void fill_devices(struct planner *p, struct net_object *object)
-{
-    const struct net_noun *noun = net_noun_of(object->kind);
-    uint32_t *other = NULL;
-    const char *name = noun->other_dev ? noun->other_dev(object, &other) : NULL;
-
-    if (noun->ifindex && object->dev[0])
-        *noun->ifindex(object) = device_of(p, object->dev)->ifindex;
-    if (name)
-        *other = find_device(p, name).ifindex;
-}
-
-static int step_judge(struct planner *p)
-{
-    size_t n = net_set_count(p->asked);
-    struct net_plan *plan = p->plan;
-
-    p->verdicts = calloc(n + 1, sizeof(*p->verdicts));
-    if (!p->verdicts)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        const struct net_object *asked = net_set_at(p->asked, i);
-        struct verdict *verdict = &p->verdicts[i];
-        bool left;
-
-        *verdict = judge(p, asked);
-        left = verdict->waits || verdict->clash;
-        if (net_set_add(left ? plan->left : plan->want, asked) < 0)
-            return -ENOMEM;
-        if (!left)
-            fill_devices(p, net_set_edit(plan->want, net_set_count(plan->want) - 1));
-    }
-    plan->waiting = calloc(n + 1, sizeof(*plan->waiting));
-    plan->clashes = calloc(n + 1, sizeof(*plan->clashes));
-    if (!plan->waiting || !plan->clashes)
-        return -ENOMEM;
-    for (size_t i = 0, left = 0; i < n; i++) {
-        const struct verdict *v = &p->verdicts[i];
-
-        if (v->waits)
-            plan->waiting[plan->n_waiting++] =
-                (struct net_waiting){.reason = v->reason, .want = net_set_at(plan->left, left++)};
-        else if (v->clash)
-            plan->clashes[plan->n_clashes++] =
-                (struct net_clash){.want = net_set_at(plan->left, left++), .foreign = v->clash};
-    }
-    return 0;
 }
 
 /* ---- 2: merge ----------------------------------------------------------------------------------
@@ -307,7 +79,7 @@ static void pair_group(struct planner *p, size_t i, size_t j, size_t end)
     pair(p, i, best);
 }
 
-static int step_merge(struct planner *p)
+int planner_merge(struct planner *p)
 {
     size_t n_want = net_set_count(p->want), n_have = net_set_count(p->have);
     size_t i = 0, j = 0;
@@ -317,9 +89,9 @@ static int step_merge(struct planner *p)
     if (!p->w || !p->h)
         return -ENOMEM;
     for (size_t k = 0; k < n_want; k++)
-        p->w[k].have = NONE;
+        p->w[k].have = PLANNER_NONE;
     for (size_t k = 0; k < n_have; k++)
-        p->h[k].want = NONE;
+        p->h[k].want = PLANNER_NONE;
     while (i < n_want || j < n_have) {
         const struct net_object *want = net_set_at(p->want, i);
         const struct net_object *have = net_set_at(p->have, j);
@@ -328,7 +100,7 @@ static int step_merge(struct planner *p)
         if (order < 0) {
             p->w[i++].create = true;
         } else if (order > 0) {
-            p->h[j].fate = let_be(have) ? FATE_STAYS : FATE_LATE;
+            p->h[j].fate = planner_lets_be(have) ? FATE_STAYS : FATE_LATE;
             j++;
         } else {
             size_t end = same_id(p, j);
@@ -348,327 +120,19 @@ static int step_merge(struct planner *p)
     return 0;
 }
 
-/* ---- 3: consequences ---------------------------------------------------------------------------
- */
-
-/* @j goes, when @fate says; what is wanted of it is made again. */
-static void goes(struct planner *p, size_t j, enum fate fate, bool implied)
-{
-    struct have_state *h = &p->h[j];
-
-    h->fate = fate;
-    h->implied = implied;
-    if (fate == FATE_EARLY && h->want != NONE) {
-        p->w[h->want].create = true;
-        p->w[h->want].change = false;
-    }
-}
-
-/* A device takes along its addresses, routes, qdiscs. */
-static void devices_take_along(struct planner *p)
-{
-    const char *dev = "";
-    enum fate fate = FATE_STAYS;
-
-    for (size_t j = 0; j < net_set_count(p->have); j++) {
-        const struct net_object *have = net_set_at(p->have, j);
-
-        if (have->kind == NET_KIND_LINK || !have->dev[0])
-            continue;
-        if (strcmp(dev, have->dev) != 0) {
-            const struct net_object *link = find_link(p->have, have->dev);
-
-            fate = link ? p->h[net_set_place(p->have, link)].fate : FATE_STAYS;
-            dev = have->dev;
-        }
-        if (fate != FATE_STAYS)
-            goes(p, j, fate, true);
-    }
-}
-
-struct leveled {
-    size_t place;
-    int level;
-};
-
-static int cmp_leveled(const void *left, const void *right)
-{
-    const struct leveled *a = left, *b = right;
-
-    if (a->level != b->level)
-        return a->level < b->level ? -1 : 1;
-    return (a->place > b->place) - (a->place < b->place);
-}
-
-/* A class that is removed before its time: filters that point to it keep it (EBUSY). */
-static bool points_to_early_class(const struct planner *p, const struct net_object *filter)
-{
-    struct net_object id = {.kind = NET_KIND_CLASS};
-    const struct net_object *cls;
-
-    if (filter->kind != NET_KIND_FILTER || filter->filter.kind != NET_FILTER_CLASS)
-        return false;
-    memcpy(id.dev, filter->dev, sizeof(id.dev));
-    id.cls.ifindex = filter->filter.ifindex;
-    id.cls.handle = filter->filter.classid;
-    cls = net_set_find(p->have, &id);
-    return cls && p->h[net_set_place(p->have, cls)].fate == FATE_EARLY;
-}
-
-/* With a qdisc go its classes and filters, with a class its qdisc; a class's classes go first. */
-static void tree_falls(struct planner *p, size_t j)
-{
-    const struct net_object *have = net_set_at(p->have, j);
-    const struct net_object *parent = net_tree_parent(&p->have_tree, have);
-    const struct have_state *above;
-
-    if (parent) {
-        above = &p->h[net_set_place(p->have, parent)];
-        if (above->fate != FATE_STAYS) {
-            bool by_itself =
-                parent->kind == NET_KIND_QDISC || have->kind == NET_KIND_QDISC || above->implied;
-
-            goes(p, j, above->fate, by_itself);
-            return;
-        }
-    }
-    if (p->h[j].fate == FATE_STAYS && points_to_early_class(p, have))
-        goes(p, j, FATE_EARLY, false);
-}
-
-static int trees_fall(struct planner *p)
-{
-    _cleanup_(free_p) struct leveled *order = NULL;
-    size_t n_have = net_set_count(p->have), n = 0;
-    bool any = false;
-
-    for (size_t j = 0; j < n_have; j++)
-        any = any || (net_in_tree(net_set_at(p->have, j)) && p->h[j].fate != FATE_STAYS);
-    if (!any)
-        return 0;
-    order = calloc(n_have, sizeof(*order));
-    if (!order)
-        return -ENOMEM;
-    for (size_t j = 0; j < n_have; j++) {
-        const struct net_object *have = net_set_at(p->have, j);
-
-        if (net_in_tree(have))
-            order[n++] = (struct leveled){.place = j,
-                                          .level = have->kind == NET_KIND_FILTER
-                                                       ? INT32_MAX
-                                                       : net_tree_level(&p->have_tree, have)};
-    }
-    qsort(order, n, sizeof(*order), cmp_leveled);
-    for (size_t k = 0; k < n; k++)
-        tree_falls(p, order[k].place);
-    return 0;
-}
-
-/* A handle or a place that the kernel gives only once, taken by something that goes late. */
-static void clear_the_way(struct planner *p)
-{
-    for (size_t i = 0; i < net_set_count(p->want); i++) {
-        const struct net_object *want = net_set_at(p->want, i);
-        const struct net_object *in_the_way = NULL;
-
-        if (!p->w[i].create)
-            continue;
-        if (want->kind == NET_KIND_QDISC) {
-            in_the_way = net_tree_qdisc(&p->have_tree, want->dev, want->qdisc.handle);
-        } else if (want->kind == NET_KIND_RULE) {
-            struct net_object opposite = *want;
-
-            /* The kernel takes a rule and its opposite for the same. */
-            opposite.rule.invert = !opposite.rule.invert;
-            in_the_way = net_set_find(p->have, &opposite);
-        }
-        if (in_the_way && p->h[net_set_place(p->have, in_the_way)].fate == FATE_LATE)
-            p->h[net_set_place(p->have, in_the_way)].fate = FATE_EARLY;
-    }
-}
-
-/*
- * The kernel removes the first rule that agrees with the request.  If that would be one that stays,
- * it has to step aside, and so the other goes early as well.
- */
-static bool rules_step_aside(struct planner *p, size_t j)
-{
-    const struct net_rule *gone = &net_set_at(p->have, j)->rule;
-    bool moved = false;
-
-    for (int step = -1; step <= 1; step += 2) {
-        for (size_t k = j + (size_t)step; k < net_set_count(p->have); k += (size_t)step) {
-            const struct net_object *other = net_set_at(p->have, k);
-
-            if (cmp_rule_place(other, gone) != 0)
-                break;
-            if (p->h[k].fate != FATE_STAYS || other->rule.position > gone->position ||
-                !net_rule_hits(gone, &other->rule))
-                continue;
-            goes(p, k, FATE_EARLY, false);
-            p->h[j].fate = FATE_EARLY;
-            moved = true;
-        }
-    }
-    return moved;
-}
-
-static void step_rules(struct planner *p)
-{
-    bool moved = true;
-
-    while (moved) {
-        moved = false;
-        for (size_t j = 0; j < net_set_count(p->have); j++)
-            if (net_set_at(p->have, j)->kind == NET_KIND_RULE && p->h[j].fate != FATE_STAYS)
-                moved = rules_step_aside(p, j) || moved;
-    }
-}
-
-static int step_consequences(struct planner *p)
-{
-    int rc = net_tree_init(&p->want_tree, p->want);
-
-    if (rc == 0)
-        rc = net_tree_init(&p->have_tree, p->have);
-    if (rc < 0)
-        return rc;
-    devices_take_along(p);
-    clear_the_way(p);
-    rc = trees_fall(p);
-    step_rules(p);
-    return rc;
-}
-
-/* ---- 4: order ----------------------------------------------------------------------------------
- */
-
-struct placed {
-    int phase, stage, level, rank;
-    size_t place;
-    struct net_op op;
-};
-
-static int cmp_placed(const void *left, const void *right)
-{
-    const struct placed *a = left, *b = right;
-
-    if (a->phase != b->phase)
-        return a->phase < b->phase ? -1 : 1;
-    if (a->stage != b->stage)
-        return a->stage < b->stage ? -1 : 1;
-    if (a->level != b->level)
-        return a->level < b->level ? -1 : 1;
-    if (a->rank != b->rank)
-        return a->rank < b->rank ? -1 : 1;
-    return (a->place > b->place) - (a->place < b->place);
-}
-
-static int stage_of(const struct net_object *object)
-{
-    return object->kind == NET_KIND_CLASS ? NET_KIND_QDISC : (int)object->kind;
-}
-
-static int rank_of(const struct net_object *object)
-{
-    const struct net_noun *noun = net_noun_of(object->kind);
-
-    return noun->rank ? noun->rank(object) : 0;
-}
-
-static struct placed place_making(const struct planner *p, size_t i)
-{
-    const struct net_object *want = net_set_at(p->want, i);
-    bool create = p->w[i].create;
-
-    return (struct placed){
-        .phase = 1,
-        .stage = stage_of(want),
-        .level = net_in_tree(want) && want->kind != NET_KIND_FILTER
-                     ? net_tree_level(&p->want_tree, want)
-                     : 0,
-        .rank = rank_of(want),
-        .place = i,
-        .op = {.verb = create ? NET_CREATE : NET_CHANGE,
-               .want = want,
-               .have = create ? NULL : net_set_at(p->have, p->w[i].have)},
-    };
-}
-
-/* The reverse, but for rules: those go in the order in which the kernel looks for them. */
-static struct placed place_removal(const struct planner *p, size_t j)
-{
-    const struct net_object *have = net_set_at(p->have, j);
-    int level = 0;
-
-    if (have->kind == NET_KIND_RULE)
-        level = (int)(have->rule.position & INT32_MAX);
-    else if (net_in_tree(have) && have->kind != NET_KIND_FILTER)
-        level = -net_tree_level(&p->have_tree, have);
-    return (struct placed){
-        .phase = p->h[j].fate == FATE_EARLY ? 0 : 2,
-        .stage = -stage_of(have),
-        .level = level,
-        .rank = -rank_of(have),
-        .place = net_set_count(p->have) - j,
-        .op = {.verb = NET_DELETE, .implied = p->h[j].implied, .have = have},
-    };
-}
-
-/* Everything that is to be done, in no order.  Return: how much. */
-static size_t place_all(const struct planner *p, struct placed *placed)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < net_set_count(p->want); i++)
-        if (p->w[i].create || p->w[i].change)
-            placed[n++] = place_making(p, i);
-    for (size_t j = 0; j < net_set_count(p->have); j++)
-        if (p->h[j].fate != FATE_STAYS)
-            placed[n++] = place_removal(p, j);
-    return n;
-}
-
-static size_t count_all(const struct planner *p)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < net_set_count(p->want); i++)
-        n += p->w[i].create || p->w[i].change;
-    for (size_t j = 0; j < net_set_count(p->have); j++)
-        n += p->h[j].fate != FATE_STAYS;
-    return n;
-}
-
-static int step_order(struct planner *p)
-{
-    size_t n = count_all(p);
-    struct placed *placed = calloc(n + 1, sizeof(*placed));
-
-    p->plan->ops = calloc(n + 1, sizeof(*p->plan->ops));
-    if (placed && p->plan->ops) {
-        p->plan->n_ops = place_all(p, placed);
-        qsort(placed, n, sizeof(*placed), cmp_placed);
-        for (size_t i = 0; i < n; i++)
-            p->plan->ops[i] = placed[i].op;
-    }
-    free(placed);
-    return placed && p->plan->ops ? 0 : -ENOMEM;
-}
-
 /* ---- all of it ---------------------------------------------------------------------------------
  */
 
 static int plan_steps(struct planner *p)
 {
-    int rc = p->plan->want && p->plan->left ? step_judge(p) : -ENOMEM;
+    int rc = p->plan->want && p->plan->left ? planner_judge(p) : -ENOMEM;
 
     if (rc == 0)
-        rc = step_merge(p);
+        rc = planner_merge(p);
     if (rc == 0)
-        rc = step_consequences(p);
+        rc = planner_fall(p);
     if (rc == 0)
-        rc = step_order(p);
+        rc = planner_order(p);
     return rc;
 }
 
