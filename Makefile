@@ -75,7 +75,7 @@ NETLINK  += netlink/firewall.c netlink/nft.c netlink/nft_expr.c netlink/nft_msg.
 NET_PURE := netlink/object.c netlink/tc.c netlink/firewall.c netlink/noun.c netlink/set.c
 NET_ENGINE := netlink/plan.c netlink/plan_judge.c netlink/plan_fall.c netlink/plan_order.c \
               netlink/plan_tree.c netlink/fight.c netlink/snapshot.c \
-              netlink/apply.c netlink/reconcile.c
+              netlink/apply.c netlink/reconcile.c netlink/drift.c netlink/told.c
 NETLINK  += $(filter-out $(NETLINK),$(NET_PURE)) $(NET_ENGINE) netlink/kernel.c netlink/monitor.c
 DATAPATH := daemon/datapath/datapath.c daemon/datapath/lane.c daemon/datapath/lane_in.c \
             daemon/datapath/lane_out.c daemon/datapath/lookup.c daemon/datapath/trie.c \

@@ -209,8 +209,7 @@ static int task_settle(struct task *task, struct err *err)
     }
 }
 
-/* ---- going back --------------------------------------------------------------------------------
- */
+/* ---- going back ------------------------------------------------------------------------------ */
 
 static void roll_back(const struct task *failed, const struct net_set *start,
                       struct net_outcome *outcome, struct err *err)
@@ -232,8 +231,7 @@ static void roll_back(const struct task *failed, const struct net_set *start,
         err_prefix(err, 0, "(and going back did not work: %.200s) ", why.msg);
 }
 
-/* ---- what came of it ---------------------------------------------------------------------------
- */
+/* ---- what came of it ------------------------------------------------------------------------- */
 
 /* Objects that are still not as wanted, and why.  A refusal says more than what came of it. */
 static int report(const struct net_plan *left, const struct round *round,

@@ -29,8 +29,7 @@ struct kernel {
     struct net_conn *netfilter; /* NULL: this kernel has none */
 };
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int take_link(const struct net_link *link, void *ctx)
 {
@@ -148,8 +147,7 @@ static int kernel_dump(void *ctx, enum net_kind kind, const struct net_scope *sc
     return err_set(err, -EINVAL, "there is no such kind of object");
 }
 
-/* ---- changing ----------------------------------------------------------------------------------
- */
+/* ---- changing -------------------------------------------------------------------------------- */
 
 /* The operations of one call: messages wait until a batch is full. */
 struct run {
@@ -447,8 +445,7 @@ static int kernel_apply(void *ctx, const struct net_op *ops, size_t n, net_refus
     return rc;
 }
 
-/* ---- the kernel as a whole ---------------------------------------------------------------------
- */
+/* ---- the kernel as a whole ------------------------------------------------------------------- */
 
 static int kernel_listen(void *ctx, const struct net_owner *owner, struct net_monitor **out,
                          struct err *err)

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- links ------------------------------------------------------------------------------------
- */
+/* ---- links ----------------------------------------------------------------------------------- */
 
 static int link_cmp(const struct net_object *a, const struct net_object *b)
 {
@@ -49,8 +48,7 @@ static void link_normalize(struct net_object *object)
     memcpy(object->dev, object->link.name, sizeof(object->dev));
 }
 
-/* ---- settings ---------------------------------------------------------------------------------
- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 static int setting_cmp(const struct net_object *a, const struct net_object *b)
 {
@@ -88,8 +86,7 @@ static void setting_normalize(struct net_object *object)
         object->dev[0] = '\0';
 }
 
-/* ---- addresses --------------------------------------------------------------------------------
- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 /* On which device is said by its name alone: what is wanted may not know the index yet. */
 static int addr_cmp(const struct net_object *a, const struct net_object *b)
@@ -131,8 +128,7 @@ static uint32_t *addr_ifindex(struct net_object *object)
     return &object->addr.ifindex;
 }
 
-/* ---- routes -----------------------------------------------------------------------------------
- */
+/* ---- routes ---------------------------------------------------------------------------------- */
 
 static int route_cmp(const struct net_object *a, const struct net_object *b)
 {
@@ -167,8 +163,7 @@ static void route_normalize(struct net_object *object)
     object->route.dst = ip_prefix_network(object->route.dst);
 }
 
-/* ---- rules ------------------------------------------------------------------------------------
- */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 static int rule_cmp(const struct net_object *a, const struct net_object *b)
 {
@@ -193,8 +188,7 @@ static void rule_normalize(struct net_object *object)
     object->rule.to = ip_prefix_network(object->rule.to);
 }
 
-/* ---- the firewall -----------------------------------------------------------------------------
- */
+/* ---- the firewall ---------------------------------------------------------------------------- */
 
 static int firewall_cmp(const struct net_object *a, const struct net_object *b)
 {
@@ -233,8 +227,7 @@ static void firewall_clear(struct net_object *object)
     free(object->firewall);
 }
 
-/* ---- traffic control --------------------------------------------------------------------------
- */
+/* ---- traffic control ------------------------------------------------------------------------- */
 
 static int qdisc_cmp(const struct net_object *a, const struct net_object *b)
 {
@@ -341,8 +334,7 @@ static bool filter_lingers(const struct net_object *object)
     return net_filter_lingers(&object->filter);
 }
 
-/* ---- the table --------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static const struct net_noun nouns[NET_KINDS] = {
     [NET_KIND_LINK] = {.name = "link",

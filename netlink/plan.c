@@ -30,8 +30,7 @@ static void planner_clear(struct planner *p)
     free(p->h);
 }
 
-/* ---- 2: merge ----------------------------------------------------------------------------------
- */
+/* ---- 2: merge -------------------------------------------------------------------------------- */
 
 /* The objects there from @j on that have one identity; the kernel may hold several. */
 static size_t same_id(const struct planner *p, size_t j)
@@ -120,8 +119,7 @@ int planner_merge(struct planner *p)
     return 0;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static int plan_steps(struct planner *p)
 {
@@ -217,8 +215,7 @@ int net_plan_defer(struct net_plan *plan, size_t i, enum net_wait reason)
     return 0;
 }
 
-/* ---- text --------------------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 const char *net_op_format(const struct net_op *op, char *buf)
 {

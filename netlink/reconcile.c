@@ -15,124 +15,14 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "netlink/fight.h"
-#include "netlink/monitor.h"
+#include "netlink/engine.h"
 #include "netlink/noun.h"
-#include "netlink/plan_tree.h"
-#include "netlink/snapshot.h"
 
 #define DEBOUNCE_MS     100 /* from the first news to the run: changes come in bursts */
 #define DEBOUNCE_MAX_MS 800 /* when news turns out to be nothing again and again */
 #define RETRY_MS        1000
-#define LINES_MAX       8 /* of one sort in one run; more are summed up */
-#define NEVER           UINT64_MAX
 
-/* Texts that were told: a state of things is worth one line. */
-struct told {
-    uint64_t *keys;
-    size_t n, size;
-};
-
-struct net_reconciler {
-    struct net_kernel kernel;
-    struct net_reconciler_config config;
-    struct net_monitor *monitor; /* NULL: the kernel tells nothing */
-    struct net_set *want;        /* NULL: nothing was asked yet, nothing is touched */
-    struct net_plan *last;       /* what the last run ended with; NULL: no run yet */
-    struct net_set *open;        /* of its wish, what did not stand then */
-    struct net_fights fights;
-    struct told told;
-    uint64_t due_ms;
-    uint32_t in_vain; /* runs in a row for news that was nothing */
-    bool for_news;    /* the run that is due is for news */
-    char who[NET_WHO_SIZE];
-    struct net_reconciler_status status;
-};
-
-/* A device that was changed, or whose queueing was: with it goes what is on it. */
-struct cause {
-    char dev[IFNAMSIZ];
-    bool tree_only;
-    bool held;
-};
-
-/* One run's working state. */
-struct run {
-    struct net_reconciler *r;
-    uint64_t now_ms;
-    struct net_set *hold; /* objects that drifted and are let be */
-    struct told told;     /* what was told in this run, or before and still holds */
-    unsigned int lines[NET_NEWS_AGAIN + 1];
-    uint64_t next_ms; /* when a fight is to be answered */
-    struct cause causes[32];
-    size_t n_causes;
-};
-
-/* ---- what is told ------------------------------------------------------------------------------
- */
-
-static bool told_has(const struct told *told, uint64_t key)
-{
-    for (size_t i = 0; i < told->n; i++)
-        if (told->keys[i] == key)
-            return true;
-    return false;
-}
-
-/* Out of memory a line is told twice: no harm. */
-static void told_add(struct told *told, uint64_t key)
-{
-    if (told->n == told->size) {
-        size_t size = told->size ? 2 * told->size : 16;
-        uint64_t *keys = reallocarray(told->keys, size, sizeof(*keys));
-
-        if (!keys)
-            return;
-        told->keys = keys;
-        told->size = size;
-    }
-    told->keys[told->n++] = key;
-}
-
-static void tell(struct net_reconciler *r, enum net_news news, const char *text)
-{
-    if (r->config.news)
-        r->config.news(r->config.news_ctx, news, text);
-}
-
-/* A bounded number of lines of one sort. */
-static void tell_some(struct run *run, enum net_news news, const char *text)
-{
-    if (run->lines[news]++ < LINES_MAX)
-        tell(run->r, news, text);
-}
-
-static void tell_rest(struct run *run)
-{
-    for (enum net_news news = 0; news <= NET_NEWS_AGAIN; news++) {
-        char text[64];
-
-        if (run->lines[news] <= LINES_MAX)
-            continue;
-        snprintf(text, sizeof(text), "... and %u more like this", run->lines[news] - LINES_MAX);
-        tell(run->r, news, text);
-    }
-}
-
-/* Something that lasts: it is told when it is new.  Beyond some it is not looked up any more. */
-static void tell_once(struct run *run, enum net_news news, const char *text)
-{
-    uint64_t key = net_text_key(text);
-
-    if (run->told.n >= 4096)
-        return;
-    told_add(&run->told, key);
-    if (!told_has(&run->r->told, key))
-        tell_some(run, news, text);
-}
-
-/* ---- the wish ----------------------------------------------------------------------------------
- */
+/* ---- the wish -------------------------------------------------------------------------------- */
 
 /* What the owner left open. */
 static void fill_in(struct net_object *object, const struct net_owner *owner)
@@ -187,152 +77,13 @@ static int complete(const struct net_set *want, const struct net_owner *owner, s
     return rc;
 }
 
-/* ---- drift -------------------------------------------------------------------------------------
- */
-
-/* The object as it stood when the last run ended, or NULL. */
-static const struct net_object *settled(const struct net_reconciler *r, const struct net_object *id)
-{
-    if (!r->last || !r->open || net_set_find(r->open, id))
-        return NULL;
-    return net_set_find(r->last->want, id);
-}
-
-/* Did the run before leave the object so that this operation would have been no need? */
-static bool is_drift(const struct net_reconciler *r, const struct net_plan *plan,
-                     const struct net_op *op)
-{
-    const struct net_object *stood, *have;
-
-    if (!r->last || !r->open || op->implied)
-        return false;
-    stood = settled(r, net_op_object(op));
-    /* What waits may stand nevertheless, as a route of IPv6 on a link that is down. */
-    if (op->verb == NET_DELETE)
-        return !stood && !net_set_find(r->want, op->have) && !net_set_find(r->last->left, op->have);
-    if (!stood || !net_object_same(op->want, stood))
-        return false;
-    /* As it should be, and yet made again: the plan's own doing, for what it hangs on. */
-    have = net_set_find(plan->snapshot->have, op->want);
-    return !have || !net_object_same(op->want, have);
-}
-
-static const char *drift_verb(const struct net_op *op)
-{
-    switch (op->verb) {
-    case NET_CREATE:
-        return "was removed";
-    case NET_CHANGE:
-        return "was changed";
-    case NET_DELETE:
-        break;
-    }
-    return "was added";
-}
-
-static const char *mended(const struct net_op *op)
-{
-    return op->verb == NET_DELETE ? "removed again" : "put back";
-}
-
-/* A link or a root qdisc that drifted: what went with it is no drift of its own. */
-static const struct cause *find_cause(const struct run *run, const struct net_object *object)
-{
-    for (size_t i = 0; i < run->n_causes; i++)
-        if (object->dev[0] && strcmp(run->causes[i].dev, object->dev) == 0 &&
-            (!run->causes[i].tree_only || net_in_tree(object)))
-            return &run->causes[i];
-    return NULL;
-}
-
-static void note_cause(struct run *run, const struct net_object *object, bool held)
-{
-    bool root = object->kind == NET_KIND_QDISC &&
-                (object->qdisc.parent == NET_TC_ROOT || object->qdisc.parent == NET_TC_INGRESS);
-    struct cause *cause = &run->causes[run->n_causes];
-
-    if ((object->kind != NET_KIND_LINK && !root) || run->n_causes == ARRAY_SIZE(run->causes))
-        return;
-    *cause = (struct cause){.tree_only = root, .held = held};
-    memcpy(cause->dev, object->dev, sizeof(cause->dev));
-    run->n_causes++;
-}
-
-static void tell_repair(struct run *run, const struct net_op *op, const char *object,
-                        enum net_fight_advice advice, uint64_t until_ms)
-{
-    char text[NET_FORMAT_SIZE + 160], by[NET_WHO_SIZE + 16] = "";
-
-    if (run->r->who[0])
-        snprintf(by, sizeof(by), " by %s", run->r->who);
-    if (advice == NET_FIGHT_ANSWER)
-        snprintf(text, sizeof(text), "%s %s%s again and again: %s, the next time not before %u s",
-                 object, drift_verb(op), by, mended(op),
-                 (unsigned int)((until_ms - run->now_ms) / 1000));
-    else
-        snprintf(text, sizeof(text), "%s %s%s: %s", object, drift_verb(op), by, mended(op));
-    tell_some(run, advice == NET_FIGHT_ANSWER ? NET_NEWS_FIGHT : NET_NEWS_DRIFT, text);
-}
-
-/* Is the drifted object to be let be for now? */
-static bool let_be(struct run *run, const struct net_op *op)
-{
-    struct net_reconciler *r = run->r;
-    char object[NET_FORMAT_SIZE], text[NET_FORMAT_SIZE + 64];
-    enum net_fight_advice advice;
-    uint64_t until_ms = NEVER;
-
-    net_object_format(net_op_object(op), object);
-    if (r->config.drift == NET_DRIFT_REPORT) {
-        snprintf(text, sizeof(text), "%s %s: left so", object, drift_verb(op));
-        if (!told_has(&r->told, net_text_key(text))) {
-            r->status.drifts++;
-            r->status.last_drift_ms = run->now_ms;
-        }
-        tell_once(run, NET_NEWS_DRIFT, text);
-        return true;
-    }
-    advice = net_fight_drifted(&r->fights, net_text_key(object), run->now_ms, &until_ms);
-    if (advice == NET_FIGHT_HOLD) {
-        run->next_ms = until_ms < run->next_ms ? until_ms : run->next_ms;
-        return true;
-    }
-    tell_repair(run, op, object, advice, until_ms);
-    r->status.drifts++;
-    r->status.last_drift_ms = run->now_ms;
-    return false;
-}
-
-/* Links come first in a plan, then roots before what hangs on them: so causes are seen first. */
-static int find_drift(struct run *run, const struct net_plan *plan)
-{
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < plan->n_ops; i++) {
-        const struct net_op *op = &plan->ops[i];
-        const struct net_object *object = net_op_object(op);
-        const struct cause *cause;
-        bool held;
-
-        if (!is_drift(run->r, plan, op))
-            continue;
-        cause = find_cause(run, object);
-        held = cause ? cause->held : let_be(run, op);
-        note_cause(run, object, held);
-        if (held)
-            rc = net_set_add(run->hold, object);
-    }
-    return rc < 0 || net_set_count(run->hold) == 0 ? rc : net_set_sort_all(run->hold);
-}
-
-/* ---- the end of a run --------------------------------------------------------------------------
- */
+/* ---- the end of a run ------------------------------------------------------------------------ */
 
 static void object_refused(void *ctx, const struct net_op *op, int rc, const char *why)
 {
     (void)op;
     (void)rc;
-    tell_once(ctx, NET_NEWS_REFUSED, why);
+    engine_tell_once(ctx, NET_NEWS_REFUSED, why);
 }
 
 static void tell_arrived(struct run *run, const struct net_plan *before)
@@ -340,8 +91,9 @@ static void tell_arrived(struct run *run, const struct net_plan *before)
     char text[NET_FORMAT_SIZE];
 
     for (size_t i = 0; before && i < before->n_waiting; i++)
-        if (settled(run->r, before->waiting[i].want))
-            tell_some(run, NET_NEWS_ARRIVED, net_object_format(before->waiting[i].want, text));
+        if (engine_settled(run->r, before->waiting[i].want))
+            engine_tell_some(run, NET_NEWS_ARRIVED,
+                             net_object_format(before->waiting[i].want, text));
 }
 
 static void tell_state(struct run *run, const struct net_plan *plan)
@@ -350,9 +102,9 @@ static void tell_state(struct run *run, const struct net_plan *plan)
 
     /* Without the sign in front. */
     for (size_t i = 0; i < plan->n_waiting; i++)
-        tell_once(run, NET_NEWS_WAITING, net_waiting_format(&plan->waiting[i], text) + 2);
+        engine_tell_once(run, NET_NEWS_WAITING, net_waiting_format(&plan->waiting[i], text) + 2);
     for (size_t i = 0; i < plan->n_clashes; i++)
-        tell_once(run, NET_NEWS_CLASH, net_clash_format(&plan->clashes[i], text) + 2);
+        engine_tell_once(run, NET_NEWS_CLASH, net_clash_format(&plan->clashes[i], text) + 2);
 }
 
 /*
@@ -398,8 +150,7 @@ static void count(struct net_reconciler *r, const struct run *run, uint64_t refu
     s->in_sync = s->clashes == 0 && s->refused == 0 && s->drifted == 0 && s->error[0] == '\0';
 }
 
-/* ---- a run -------------------------------------------------------------------------------------
- */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 static void soon(struct net_reconciler *r, uint64_t at_ms)
 {
@@ -412,7 +163,7 @@ static void failed(struct run *run, const struct err *err)
     struct net_reconciler *r = run->r;
 
     if (strcmp(r->status.error, err->msg) != 0)
-        tell(r, NET_NEWS_FAILED, err->msg);
+        engine_tell(r, NET_NEWS_FAILED, err->msg);
     snprintf(r->status.error, sizeof(r->status.error), "%.255s", err->msg);
     r->status.in_sync = false;
     soon(r, run->now_ms + RETRY_MS);
@@ -421,7 +172,7 @@ static void failed(struct run *run, const struct err *err)
 static void all_is_well(struct net_reconciler *r)
 {
     if (r->status.error[0])
-        tell(r, NET_NEWS_AGAIN, "the kernel's state can be read and set again");
+        engine_tell(r, NET_NEWS_AGAIN, "the kernel's state can be read and set again");
     r->status.error[0] = '\0';
 }
 
@@ -478,7 +229,7 @@ static int run_steps(struct run *run, bool *nothing, struct err *err)
     if (rc < 0 || !plan)
         return rc;
     *nothing = plan->n_ops == 0;
-    rc = find_drift(run, plan);
+    rc = engine_find_drift(run, plan);
     if (rc < 0) {
         net_plan_free(plan);
         return err_set(err, rc, "out of memory");
@@ -499,7 +250,7 @@ static void reconcile(struct net_reconciler *r, uint64_t now_ms)
     rc = run_steps(&run, &nothing, &err);
     if (rc < 0)
         failed(&run, &err);
-    tell_rest(&run);
+    engine_tell_rest(&run);
     if (rc == 0) {
         struct told former = r->told;
 
@@ -512,8 +263,7 @@ static void reconcile(struct net_reconciler *r, uint64_t now_ms)
     r->who[0] = '\0';
 }
 
-/* ---- news --------------------------------------------------------------------------------------
- */
+/* ---- news ------------------------------------------------------------------------------------ */
 
 static uint64_t debounce_ms(const struct net_reconciler *r)
 {
@@ -550,8 +300,7 @@ void net_reconciler_service(struct net_reconciler *r, uint64_t now_ms)
         reconcile(r, now_ms);
 }
 
-/* ---- for the owner -----------------------------------------------------------------------------
- */
+/* ---- for the owner --------------------------------------------------------------------------- */
 
 int net_reconciler_new(const struct net_kernel *kernel, const struct net_reconciler_config *config,
                        struct net_reconciler **out, struct err *err)
@@ -641,7 +390,7 @@ static int adopt(struct net_reconciler *r, struct net_set *wish, struct net_plan
     all_is_well(r);
     count(r, &run, 0);
     tell_state(&run, last);
-    tell_rest(&run);
+    engine_tell_rest(&run);
     free(r->told.keys);
     r->told = run.told;
     net_set_free(run.hold);

@@ -50,8 +50,7 @@ static int no_memory(const struct reader *r)
     return err_set(r->err, -ENOMEM, "reading the kernel's state: out of memory");
 }
 
-/* ---- links ------------------------------------------------------------------------------------
- */
+/* ---- links ----------------------------------------------------------------------------------- */
 
 /* Our alias; or none yet, but our group: made by us and left before it got its alias. */
 static bool link_is_ours(const struct net_owner *owner, const struct net_link *link)
@@ -121,8 +120,7 @@ static int read_links(struct reader *r)
     return index_links(r);
 }
 
-/* ---- what is whose -----------------------------------------------------------------------------
- */
+/* ---- what is whose --------------------------------------------------------------------------- */
 
 enum whose {
     WHOSE_OURS,
@@ -217,8 +215,7 @@ static int read_kind(struct reader *r, enum net_kind kind, const struct net_scop
     return r->no_memory ? no_memory(r) : 0;
 }
 
-/* ---- traffic control: classes and filters of our devices' qdiscs -------------------------------
- */
+/* ---- traffic control: classes and filters of our devices' qdiscs ----------------------------- */
 
 static int read_below(struct reader *r, const struct net_qdisc *qdisc)
 {
@@ -264,8 +261,7 @@ static int read_traffic_control(struct reader *r)
     return rc;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static int read_all(struct reader *r)
 {

@@ -57,7 +57,7 @@ for f in common/ip.c common/wire.c common/inner.c common/bucket.c common/control
          daemon/datapath/pmtu.c daemon/lease.c daemon/lease_table.c daemon/pool.c daemon/taken.c daemon/users.c daemon/config_keep.c daemon/config_diff.c \
          daemon/desired.c \
          daemon/datapath/checksum.c daemon/datapath/gso.c daemon/datapath/coalesce.c daemon/datapath/offload.c \
-         netlink/plan.c netlink/plan_judge.c netlink/plan_fall.c netlink/plan_order.c netlink/plan_tree.c netlink/fight.c \
+         netlink/plan.c netlink/plan_judge.c netlink/plan_fall.c netlink/plan_order.c netlink/plan_tree.c netlink/fight.c netlink/drift.c netlink/told.c \
          daemon/admission.c client/pushed.c; do
     grep -nE '#include <(sys/socket|time|unistd|fcntl|sys/stat)\.h>|"common/log\.h"|clock_gettime' "$f" |
         grep -v 'sys/socket' && not_ok "$f is no longer pure"

@@ -74,8 +74,7 @@ static void show(const struct measure *m)
            m->wall > m->limit_ms ? "  MISSED" : "");
 }
 
-/* ---- wishes ------------------------------------------------------------------------------------
- */
+/* ---- wishes ---------------------------------------------------------------------------------- */
 
 static struct ip_prefix host(uint32_t n)
 {
@@ -149,8 +148,7 @@ static void add_users(struct net_set *set, uint32_t n, uint64_t rate_of_last)
     }
 }
 
-/* ---- the measurements --------------------------------------------------------------------------
- */
+/* ---- the measurements ------------------------------------------------------------------------ */
 
 static uint64_t operations(void)
 {

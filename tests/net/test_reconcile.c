@@ -51,8 +51,7 @@ static const struct net_owner owner = {.protocol = NET_PROTO_SERVER,
             fail_msg("%s: %d, %s", #call, rc_, err.msg);                                           \
     } while (0)
 
-/* ---- witnesses ---------------------------------------------------------------------------------
- */
+/* ---- witnesses ------------------------------------------------------------------------------- */
 
 /* What a command prints.  The caller frees it. */
 static char *run(const char *command)
@@ -160,8 +159,7 @@ static uint64_t now_ms(void)
     return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* ---- the wish ----------------------------------------------------------------------------------
- */
+/* ---- the wish -------------------------------------------------------------------------------- */
 
 static struct ip_prefix prefix(const char *text)
 {
@@ -334,8 +332,7 @@ static void claim_tun(void)
     net_conn_close(conn);
 }
 
-/* ---- the engine's loop --------------------------------------------------------------------------
- */
+/* ---- the engine's loop ----------------------------------------------------------------------- */
 
 static void note_news(void *ctx, enum net_news kind, const char *text)
 {
@@ -414,8 +411,7 @@ static void want(const struct net_set *set)
     net_reconciler_service(r, now_ms());
 }
 
-/* ---- tests -------------------------------------------------------------------------------------
- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void check_all_there(void)
 {
@@ -530,8 +526,7 @@ static void test_drift(void **state)
     engine_stop();
 }
 
-/* ---- killed between any two operations ----------------------------------------------------------
- */
+/* ---- killed between any two operations ------------------------------------------------------- */
 
 /* A kernel that does one operation at a time, and after some of them the process is gone. */
 struct killer {
@@ -881,8 +876,7 @@ static void test_down_again(void **state)
     engine_stop();
 }
 
-/* ---- the namespace -----------------------------------------------------------------------------
- */
+/* ---- the namespace --------------------------------------------------------------------------- */
 
 static int group_setup(void **state)
 {

@@ -109,8 +109,7 @@ uint32_t fake_link(struct fake *fake, const char *name, const char *kind, const 
     return find_link(fake, name)->link.ifindex;
 }
 
-/* ---- consequences ------------------------------------------------------------------------------
- */
+/* ---- consequences ---------------------------------------------------------------------------- */
 
 /* What goes when @top goes: everything on a link, everything below a qdisc or class. */
 static void mark_below(const struct fake *fake, size_t top, bool *gone)
@@ -171,8 +170,7 @@ void fake_set_up(struct fake *fake, const char *name, bool up)
     free(gone);
 }
 
-/* ---- operations --------------------------------------------------------------------------------
- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 /* Both verbs of the kernel that know no mark: two rules but for the invert flag are one. */
 static bool is_taken(const struct fake *fake, const struct net_object *want)
@@ -411,8 +409,7 @@ static int fake_dump(void *ctx, enum net_kind kind, const struct net_scope *scop
     return 0;
 }
 
-/* ---- its monitor: in place of netlink/monitor.c -------------------------------------------------
- */
+/* ---- its monitor: in place of netlink/monitor.c ---------------------------------------------- */
 
 struct net_monitor {
     struct fake *fake;

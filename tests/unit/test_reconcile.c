@@ -40,8 +40,7 @@ static char news[16384];
             fail_msg("%s: %d, %s", #call, rc_, err.msg);                                           \
     } while (0)
 
-/* ---- random, but the same each time ------------------------------------------------------------
- */
+/* ---- random, but the same each time ---------------------------------------------------------- */
 
 static uint32_t seed;
 
@@ -204,8 +203,7 @@ static struct net_set *any_wish(void)
     return set;
 }
 
-/* ---- what others have --------------------------------------------------------------------------
- */
+/* ---- what others have ------------------------------------------------------------------------ */
 
 static void add_foreign(void)
 {
@@ -268,8 +266,7 @@ static char *lines(bool foreign)
     return text;
 }
 
-/* ---- the engine --------------------------------------------------------------------------------
- */
+/* ---- the engine ------------------------------------------------------------------------------ */
 
 static void note_news(void *ctx, enum net_news kind, const char *text)
 {
@@ -352,8 +349,7 @@ static struct net_set *any_sorted_wish(void)
     return set;
 }
 
-/* ---- tests -------------------------------------------------------------------------------------
- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void check_settled(void)
 {
