@@ -173,6 +173,7 @@ endef
 
 IP := common/ip.c common/err.c
 
+$(eval $(call helper,aead,bench,enclave/aead.c,libsodium libgcrypt))
 $(eval $(call helper,flood,net,common/mac.c common/wire.c common/cred.c common/err.c,libsodium))
 $(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
 $(eval $(call test,test_firewall,unit,netlink/firewall.c netlink/object.c common/ip.c))
@@ -396,8 +397,8 @@ fuzz: $(FUZZERS)
 	$(Q)tests/fuzz/run -j $(FUZZ_JOBS) $(FUZZ_SECONDS) $(FUZZERS)
 
 # Against wireguard-go, OpenVPN and the bare veth, in turn; BENCH are options of tests/bench/run.
-bench: all
-	$(Q)VPN_BIN=$(abspath $(BIN)) tests/bench/run $(BENCH)
+bench: all $(B)/tests/bench/aead
+	$(Q)VPN_BIN=$(abspath $(BIN)) VPN_BUILD=$(abspath $(B)) tests/bench/run $(BENCH)
 
 # The engine alone, on a real kernel in a namespace: times of a first apply, of nothing to do.
 $(eval $(call helper,netlink,bench,$(NETLINK) $(IP),libnl-3.0))
