@@ -19,7 +19,7 @@
 #define LANE_BATCH      UDP_BATCH
 #define LANE_TRAINS     16
 #define LANE_TRAIN_MAX  65535
-#define LANE_SHORT      4096
+#define LANE_SHORT      16384
 #define LANE_CELL_AT(i) (RING_TABLE_SIZE + (size_t)(i)*LANE_CELL)
 _Static_assert(RING_TABLE_SIZE + LANE_TRAIN_MAX <= RING_SLOT_SIZE, "any message fits a slot");
 _Static_assert(RING_PACKETS <= UDP_BATCH_PIECES, "a slot fits one batch");
