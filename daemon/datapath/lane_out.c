@@ -145,7 +145,7 @@ unsigned int lane_read_tun(struct lane *l, uint32_t port_number)
             room = put_pieces(l, &fill);
         else
             l->frame.split = (struct gso_split){0};
-        if (fill.slot >= 0 && fill.entries >= ENOUGH)
+        if (fill.slot >= 0 && fill.entries >= ENOUGH && l->under_way == 0)
             lane_fill_submit(l, &fill, RING_SEAL);
     }
     lane_fill_submit(l, &fill, RING_SEAL);
