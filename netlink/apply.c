@@ -125,8 +125,8 @@ static bool all_refused(const struct net_plan *plan, const struct round *round)
     return true;
 }
 
-int net_apply_plan(const struct net_kernel *kernel, const struct net_owner *owner,
-                   const struct net_set *want, bool look, struct net_plan **out, struct err *err)
+static int plan_once(const struct net_kernel *kernel, const struct net_owner *owner,
+                     const struct net_set *want, bool look, struct net_plan **out, struct err *err)
 {
     struct net_snapshot *snapshot = NULL;
     int rc = net_snapshot_take(kernel, owner, want, &snapshot, err);
@@ -138,6 +138,31 @@ int net_apply_plan(const struct net_kernel *kernel, const struct net_owner *owne
         return rc;
     }
     return net_plan_build(want, snapshot, out, err);
+}
+
+static bool changes_route(const struct net_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_ops; i++)
+        if (plan->ops[i].verb == NET_CHANGE && plan->ops[i].want->kind == NET_KIND_ROUTE)
+            return true;
+    return false;
+}
+
+int net_apply_plan(const struct net_kernel *kernel, const struct net_owner *owner,
+                   const struct net_set *want, bool look, struct net_plan **out, struct err *err)
+{
+    struct net_plan *plan = NULL;
+    int rc = plan_once(kernel, owner, want, look, &plan, err);
+
+    /* A change takes the place of the first route there, which might be one that others put there.
+     */
+    if (rc == 0 && !look && changes_route(plan)) {
+        net_plan_free(plan);
+        rc = plan_once(kernel, owner, want, true, &plan, err);
+    }
+    if (rc == 0)
+        *out = plan;
+    return rc;
 }
 
 /* One wish on its way. */

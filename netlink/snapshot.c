@@ -332,6 +332,13 @@ static int look_table(struct reader *r, uint32_t table)
     return rc;
 }
 
+static bool stands(const struct net_snapshot *snapshot, const struct net_object *want)
+{
+    const struct net_object *have = net_set_find(snapshot->have, want);
+
+    return have && net_object_same(want, have);
+}
+
 int net_snapshot_look(const struct net_kernel *kernel, const struct net_owner *owner,
                       const struct net_set *want, struct net_snapshot *snapshot, struct err *err)
 {
@@ -344,7 +351,8 @@ int net_snapshot_look(const struct net_kernel *kernel, const struct net_owner *o
     for (size_t i = 0; rc == 0 && i < net_set_count(want); i++) {
         const struct net_object *object = net_set_at(want, i);
 
-        if (object->kind != NET_KIND_ROUTE || object->route.table == looked)
+        if (object->kind != NET_KIND_ROUTE || object->route.table == looked ||
+            stands(snapshot, object))
             continue;
         looked = object->route.table;
         rc = look_table(&r, looked);

@@ -24,9 +24,10 @@ int net_snapshot_take(const struct net_kernel *kernel, const struct net_owner *o
                       const struct net_set *want, struct net_snapshot **out, struct err *err);
 
 /**
- * net_snapshot_look() - also read the routes of others in the tables that @want has routes in
+ * net_snapshot_look() - also read the routes of others where routes in @want do not stand yet
  *
- * A routing table may hold a million routes of others, so this is done only when it matters.
+ * A routing table may hold a million routes of others, so this is done only when it matters, and
+ * only for the tables of such routes.
  */
 int net_snapshot_look(const struct net_kernel *kernel, const struct net_owner *owner,
                       const struct net_set *want, struct net_snapshot *snapshot, struct err *err);

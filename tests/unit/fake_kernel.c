@@ -305,9 +305,19 @@ static bool is_kept(const struct fake *fake, const struct net_object *cls)
     return false;
 }
 
+/* A removal says all that is known of the object, so of several it hits the one that is meant. */
+static size_t find_exactly(const struct fake *fake, const struct net_object *have)
+{
+    for (size_t i = 0; i < count(fake); i++)
+        if (net_object_cmp_id(net_set_at(fake->objects, i), have) == 0 &&
+            net_object_same(have, net_set_at(fake->objects, i)))
+            return i;
+    return find_at(fake, have);
+}
+
 static int unmake(struct fake *fake, const struct net_object *have)
 {
-    size_t at = find_at(fake, have);
+    size_t at = find_exactly(fake, have);
 
     if (have->kind == NET_KIND_RULE)
         return take_rule(fake, &have->rule);

@@ -766,6 +766,26 @@ static void test_late_clash(void **state)
     assert_int_equal(status().operations, 3);
 }
 
+/* Others put a route beside ours, before it: a change would take the place of theirs. */
+static void test_change_beside_foreign(void **state)
+{
+    _cleanup_(net_set_freep) struct net_set *set = small_wish();
+    _cleanup_(free_p) char *before = NULL;
+    _cleanup_(free_p) char *after = NULL;
+    struct net_object route = {.kind = NET_KIND_ROUTE, .dev = "eth0"};
+
+    (void)state;
+    route.route = (struct net_route){.dst = prefix("10.66.0.0/16"), .table = 101, .protocol = 4};
+    fake_add(&fake, &route);
+    route.route.protocol = owner.protocol;
+    fake_add(&fake, &route);
+    before = lines(true);
+    want(set);
+    after = lines(true);
+    assert_string_equal(before, after);
+    assert_int_equal(status().clashes, 1);
+}
+
 /* The kernel removes the first rule that agrees: the more special one has to step aside. */
 static void test_rule_neighbours(void **state)
 {
@@ -902,6 +922,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_next_hop, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clashes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_late_clash, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_change_beside_foreign, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rule_neighbours, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_wish, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dump_fails, setup, teardown),
