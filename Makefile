@@ -179,6 +179,7 @@ $(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
 $(eval $(call test,test_firewall,unit,netlink/firewall.c netlink/object.c common/ip.c))
 $(eval $(call test,test_reconcile,net,$(NETLINK) $(IP),libnl-3.0))
 $(eval $(call test,test_reconcile,unit,tests/unit/fake_kernel.c $(NET_PURE) $(NET_ENGINE) $(IP)))
+$(eval $(call test,test_plan,unit,tests/unit/fake_kernel.c $(NET_PURE) $(NET_ENGINE) $(IP)))
 $(eval $(call test,test_netset,unit,$(NET_PURE) $(IP)))
 NFT_PURE := netlink/firewall.c netlink/object.c netlink/nft_expr.c netlink/nft_msg.c \
             netlink/nft_read.c netlink/msg.c
