@@ -143,21 +143,26 @@ void roster_strike(struct roster *r, uint32_t slot)
 
 void roster_recall(struct roster *r)
 {
-    size_t room = (size_t)r->high * sizeof(struct note), n = 0;
+    /* Those of an earlier loss that are still to be told stay. */
+    size_t had = r->rounds > 0 ? r->n_lost : 0, room = r->high, i;
+    struct note *all;
     ssize_t got;
 
-    free(r->lost);
-    r->n_lost = r->told = 0;
+    if (had + room > IPC_MAX_PEERS)
+        room = had < IPC_MAX_PEERS ? IPC_MAX_PEERS - had : 0;
+    all = realloc(r->lost, (had + room + 1) * sizeof(*all));
+    if (!all)
+        return;
+    got = r->fd < 0 ? 0 : pread(r->fd, all + had, room * sizeof(*all), sizeof(struct head));
+    room = got > 0 ? (size_t)got / sizeof(*all) : 0;
+    r->lost = all;
+    r->n_lost = had;
+    for (i = had; i < had + room; i++)
+        if (all[i].noted_ms)
+            all[r->n_lost++] = all[i];
+    r->told = 0;
     r->rounds = TELL_TIMES;
     r->next_ms = 0;
-    r->lost = room ? malloc(room) : NULL;
-    if (!r->lost || r->fd < 0)
-        return;
-    got = pread(r->fd, r->lost, room, sizeof(struct head));
-    for (size_t i = 0; got > 0 && i < (size_t)got / sizeof(struct note); i++)
-        if (r->lost[i].noted_ms)
-            r->lost[n++] = r->lost[i];
-    r->n_lost = n;
 }
 
 static bool is_family(uint8_t family)
