@@ -24,6 +24,7 @@ struct cmd {
     bool json;            /* -j */
     bool color;           /* as --color, NO_COLOR and the terminal decide */
     bool all;             /* -a */
+    bool watch;           /* --watch: go on until interrupted */
     bool client;          /* --client: ask vpn-client, not vpn-server */
     const char *socket;   /* -s or the default */
     const char *config;   /* -f or the default */
@@ -113,6 +114,7 @@ int cmd_config_load(const char *path, struct config **out);
 int cmd_status(const struct cmd *cmd);
 int cmd_users(const struct cmd *cmd);
 int cmd_user_add(const struct cmd *cmd);
+int cmd_qos(const struct cmd *cmd);
 int cmd_kick(const struct cmd *cmd);
 int cmd_identity(const struct cmd *cmd);
 int cmd_check(const struct cmd *cmd);

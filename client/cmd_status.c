@@ -133,6 +133,20 @@ static void firewall(struct render_table *table, const json_t *json)
         line(table, "", RENDER_STYLE_WARN, json_string_value(reason));
 }
 
+/* The reasons are sentences of their own. */
+static void qos(struct render_table *table, const json_t *json)
+{
+    const char *state = cmd_text(json, "state");
+    const json_t *reasons = json_object_get(json, "reasons");
+
+    if (!json_is_object(json))
+        return;
+    render_table_cell(table, RENDER_STYLE_DIM, "  rates");
+    render_table_cell(table, state_style(state), "%s, leaf %s", state, cmd_text(json, "leaf"));
+    for (size_t i = 0; i < json_array_size(reasons); i++)
+        line(table, "", RENDER_STYLE_WARN, json_string_value(json_array_get(reasons, i)));
+}
+
 static void headline(const struct cmd *cmd, const json_t *reply)
 {
     char age[RENDER_NUMBER_LEN];
@@ -253,6 +267,7 @@ static int print_status(const struct cmd *cmd, const json_t *reply)
     offloads(table, json_object_get(reply, "offloads"));
     enclave(table, json_object_get(reply, "enclave"));
     firewall(table, json_object_get(reply, "firewall"));
+    qos(table, json_object_get(reply, "qos"));
     drops(table, json_object_get(reply, "drops"));
     return cmd_table_print(cmd, table);
 }

@@ -36,6 +36,7 @@ enum option_bit {
     OPTION_ALL = 1 << 8,
     OPTION_PLAN = 1 << 9,
     OPTION_CONFIRM = 1 << 10,
+    OPTION_WATCH = 1 << 11,
 };
 
 #define OPTIONS_ASKING (OPTION_JSON | OPTION_COLOR | OPTION_FILE | OPTION_SOCKET)
@@ -63,6 +64,7 @@ static const struct option long_options[] = {
     {"key", no_argument, NULL, LONG_KEY},
     {"output", required_argument, NULL, 'o'},
     {"endpoint", required_argument, NULL, LONG_ENDPOINT},
+    {"watch", no_argument, NULL, 'w'},
     {"plan", required_argument, NULL, LONG_PLAN},
     {"confirm", required_argument, NULL, LONG_CONFIRM},
     {"help", no_argument, NULL, 'h'},
@@ -91,6 +93,9 @@ static const struct verb {
     {"users", NULL, NULL, OPTIONS_ASKING | OPTION_ALL, cmd_users, "who may come in, and who is",
      "  -a, --all            also devices that are away, and the addresses they will "
      "find\n" HELP_ASKING},
+    {"qos", NULL, NULL, OPTIONS_ASKING | OPTION_WATCH, cmd_qos,
+     "who may send and receive how much, and who does",
+     HELP_ASKING "  -w, --watch          again every second, until interrupted\n"},
     {"kick", NULL, "NAME[/DEVICE]", OPTION_JSON | OPTION_FILE | OPTION_SOCKET, cmd_kick,
      "end a user's sessions, or those of one device",
      "  -j, --json           JSON: how many sessions were ended\n"
@@ -222,7 +227,7 @@ static int options_parse(struct parsed *p, int argc, char **argv)
     struct err err;
     int c;
 
-    while ((c = getopt_long(argc, argv, "ajf:s:o:hV", long_options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "ajf:s:o:whV", long_options, NULL)) != -1) {
         switch (c) {
         case 'a':
             p->given |= OPTION_ALL;
@@ -262,6 +267,10 @@ static int options_parse(struct parsed *p, int argc, char **argv)
             break;
         case LONG_KEY:
             secret_set(p, CMD_SECRET_KEY);
+            break;
+        case 'w':
+            p->given |= OPTION_WATCH;
+            p->cmd.watch = true;
             break;
         case LONG_ENDPOINT:
             p->given |= OPTION_ENDPOINT;

@@ -17,7 +17,9 @@
 #include "daemon/history.h"
 #include "daemon/keeper.h"
 #include "daemon/listen.h"
+#include "daemon/qos.h"
 #include "daemon/server.h"
+#include "daemon/shaper.h"
 #include "netlink/plan.h"
 
 #define HISTORY_LINES 60 /* of what changed are kept */
@@ -321,6 +323,9 @@ int change_apply(struct server *s, struct change *c, const struct change_wish *w
         return rc;
     }
     follow_through(s, c->now, &c->follow);
+    if (qos_offload(then) != qos_offload(s->config))
+        device_offload(s);
+    shaper_complain(s);
     keeper_configure(s);
     keeper_changed(s);
     say(s, c, wish);

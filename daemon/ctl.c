@@ -10,6 +10,7 @@
 #include "daemon/netfilter.h"
 #include "daemon/lease_writer.h"
 #include "daemon/server.h"
+#include "daemon/shaper.h"
 
 static json_t *json_prefix(const struct ip_prefix *prefix)
 {
@@ -86,6 +87,7 @@ static json_t *on_status(struct server *s)
     json_object_set_new(reply, "offloads", report_offloads(&s->dp));
     json_object_set_new(reply, "drops", drops(s, &stats));
     json_object_set_new(reply, "firewall", netfilter_status(s));
+    json_object_set_new(reply, "qos", shaper_status(s));
     json_object_set_new(reply, "kernel", keeper_report(s));
     json_object_set_new(reply, "configuration", ctl_config_status(s));
     return reply;
@@ -275,6 +277,8 @@ json_t *server_ctl(void *ctx, const char *cmd, const json_t *request, const stru
         return on_users(s, request);
     if (strcmp(cmd, "identity") == 0)
         return on_identity(s);
+    if (strcmp(cmd, "qos") == 0)
+        return shaper_report(s);
     if (strcmp(cmd, "kick") == 0)
         return on_kick(s, request);
     if (strcmp(cmd, "routes") == 0)

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "daemon/desired.h"
 #include "daemon/keeper.h"
+#include "daemon/qos.h"
 #include "daemon/server.h"
 #include "netlink/link.h"
 #include "netlink/tun.h"
@@ -121,10 +122,18 @@ int device_exchange(struct server *s, struct device *device, struct err *err)
 
     give(s, device);
     if (s->device.name[0])
-        rc = datapath_port_offload(&s->dp, PORT, true, err);
+        rc = datapath_port_offload(&s->dp, PORT, qos_offload(s->config), err);
     if (rc < 0)
         give(s, device);
     return rc;
+}
+
+void device_offload(struct server *s)
+{
+    struct err err;
+
+    if (s->device.name[0] && datapath_port_offload(&s->dp, PORT, qos_offload(s->config), &err) < 0)
+        log_warning("%s: %s", s->device.name, err.msg);
 }
 
 int device_open(struct server *s, struct err *err)

@@ -38,6 +38,9 @@ void device_unmake(struct server *s, struct device *device);
  */
 int device_exchange(struct server *s, struct device *device, struct err *err);
 
+/** device_offload() - the configuration in force is another: may super-packets still pass whole? */
+void device_offload(struct server *s);
+
 /** device_open() - at start: the configuration's device, given to the lanes. */
 int device_open(struct server *s, struct err *err);
 /** device_close() - at the end, after the lanes. */

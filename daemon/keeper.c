@@ -13,6 +13,7 @@
 #include "daemon/forwarding.h"
 #include "daemon/netfilter.h"
 #include "daemon/server.h"
+#include "daemon/shaper.h"
 #include "netlink/firewall.h"
 #include "netlink/noun.h"
 #include "netlink/reconcile.h"
@@ -97,6 +98,8 @@ int keeper_set(struct server *s, const struct config *config, bool only_sessions
         rc = desired_config(config, &support, set, err);
     if (rc == 0)
         rc = desired_sessions(config, connected, set, err);
+    if (rc == 0)
+        rc = shaper_add(s, config, set, err);
     if (rc == 0)
         rc = net_set_sort(set, err);
     if (rc < 0)

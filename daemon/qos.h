@@ -41,7 +41,7 @@
 
 struct net_set;
 
-#define QOS_FLAT_MAX     250
+#define QOS_FLAT_MAX     2000
 #define QOS_GROUP        250
 #define QOS_NUMBER_MAX   64000 /* users with higher numbers share the default leaf */
 #define QOS_NETWORKS_MAX 4000  /* of each family: a list holds no more */

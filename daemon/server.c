@@ -4,6 +4,7 @@
  * After "running" no packet, peer, kernel answer or enclave death ends the daemon.
  */
 #include "daemon/server.h"
+#include "daemon/shaper.h"
 
 #include <errno.h>
 #include <string.h>
@@ -289,6 +290,8 @@ static int open_kernel(struct server *s, struct err *err)
     int rc = keeper_open(s, err);
 
     if (rc == 0)
+        rc = shaper_open(s, err);
+    if (rc == 0)
         rc = loop_add(&s->loop, keeper_fd(s->keeper), SOURCE_KERNEL);
     if (rc == 0)
         rc = device_open(s, err);
@@ -297,6 +300,7 @@ static int open_kernel(struct server *s, struct err *err)
     netfilter_open(s);
     forwarding_open(s);
     rc = keeper_start(s, err);
+    shaper_complain(s);
     for (size_t i = 0; rc == 0 && i < s->config->n_addresses; i++)
         log_info("TUN address configured: %s", ip_prefix_format(&s->config->addresses[i], text));
     return rc;
@@ -377,6 +381,7 @@ void server_stop(struct server *s)
         sessions_goodbye(s);
     datapath_stop(&s->dp, true);
     keeper_close(s);
+    shaper_close(s);
     device_close(s);
     forwarding_close(s);
     netfilter_close(s);

@@ -20,6 +20,7 @@
 
 struct history;
 struct keeper;
+struct shaper;
 struct helper;
 struct lease_writer;
 struct net_sysctl_keep;
@@ -39,6 +40,7 @@ struct server {
     struct link *link;
     struct datapath dp;
     struct ctl_server *ctl;
+    struct shaper *shaper;          /* rates of users; NULL before it is opened */
     struct keeper *keeper;          /* the kernel; NULL before it is opened */
     struct device device;           /* that the lanes have */
     bool device_lost;               /* and is still to be made again */

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "daemon/admission.h"
 #include "daemon/datapath/probe.h"
+#include "daemon/keeper.h"
 #include "daemon/networks.h"
 #include "daemon/roster.h"
 #include "daemon/server.h"
@@ -104,6 +105,7 @@ static void session_withdraw(struct server *s, struct server_session *session)
         networks_down(s, session->lease->user, session->peer);
         events_session(s, "logout", session);
         s->sessions->bound--;
+        keeper_changed(s);
     }
     /* A lease that its device took along into a newer session is that one's. */
     if (session->state != SERVER_SESSION_ENDING && session->lease->holder == session->peer)
@@ -396,6 +398,7 @@ void sessions_promoted(struct server *s, uint32_t peer)
     session->state = SERVER_SESSION_BOUND;
     session->since_us = s->now.real_us;
     s->sessions->bound++;
+    keeper_changed(s);
     sessions_roster(s, peer);
     sessions_measure(s, peer, true);
     path = peer_path(dp);

@@ -126,7 +126,7 @@ static int make_device(struct net_conn *conn, struct net_link *link, bool *ifb, 
 int net_tc_probe(struct net_conn *conn, struct net_tc_kinds *out, struct err *err)
 {
     struct net_tc_kinds kinds = {0};
-    struct net_link link;
+    struct net_link link = {0};
     int rc = make_device(conn, &link, &kinds.ifb, err);
 
     if (rc < 0)

@@ -95,10 +95,10 @@ static void test_worlds(void **state)
         _cleanup_(net_set_freep) struct net_set *second = NULL;
 
         random_world(1 + rnd(40));
-        random_sessions();
+        random_sessions(0);
         first = wish();
         settle(first);
-        random_sessions();
+        random_sessions(0);
         second = wish();
         settle(second);
         settle(first);
@@ -108,14 +108,17 @@ static void test_worlds(void **state)
 /* From below the limit of one qdisc to beyond it and back. */
 static void test_nested(void **state)
 {
-    static const size_t sizes[] = {40, 300, 700, 20};
+    static const struct {
+        size_t users;
+        uint32_t one_of;
+    } sizes[] = {{40, 0}, {2100, 8}, {2600, 4}, {20, 0}};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
         _cleanup_(net_set_freep) struct net_set *set = NULL;
 
-        random_world(sizes[i]);
-        random_sessions();
+        random_world(sizes[i].users);
+        random_sessions(sizes[i].one_of);
         set = wish();
         settle(set);
     }
@@ -197,7 +200,7 @@ static void test_off(void **state)
 
     (void)state;
     random_world(3);
-    random_sessions();
+    random_sessions(0);
     w.config.qos.download = w.config.qos.upload = 0;
     set = wish();
     settle(set);

@@ -13,9 +13,9 @@
 #include "common/ip.h"
 #include "daemon/qos.h"
 
-#define USERS_MAX    1200
+#define USERS_MAX    2600
 #define CLASSES      8
-#define SESSIONS_MAX 1200
+#define SESSIONS_MAX 2600
 
 static const struct qos_support all = {.htb = true, .u32 = true, .ifb = true, .fq_codel = true};
 
@@ -104,11 +104,12 @@ static struct qos_session session_of(uint32_t i)
     return session;
 }
 
-static void random_sessions(void)
+/* One of @of users is connected, or all but one of three. */
+static void random_sessions(uint32_t of)
 {
     w.n_sessions = 0;
     for (uint32_t i = 0; i < w.config.n_users; i++) {
-        if (rnd(3))
+        if (of ? rnd(of) == 0 : rnd(3))
             w.sessions[w.n_sessions++] = session_of(i);
     }
 }

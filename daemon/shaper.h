@@ -1,0 +1,42 @@
+/*
+ * Quality of service in the running server: what the kernel can do, who is connected, and what has
+ * come of it.  What a user gets is worked out by daemon/qos.
+ */
+#ifndef DAEMON_SHAPER_H
+#define DAEMON_SHAPER_H
+
+#include <jansson.h>
+
+#include "common/err.h"
+
+struct config;
+struct net_set;
+struct server;
+struct shaper;
+
+/** shaper_open() - before anything is wanted.  Return: 0 or -errno. */
+int shaper_open(struct server *s, struct err *err);
+/** shaper_close() - NULL in the server is fine. */
+void shaper_close(struct server *s);
+
+/**
+ * shaper_add() - the trees that @config and the present sessions want
+ *
+ * The first time that rates are asked for, the kernel is tried out.  What it cannot do is left out:
+ * see shaper_complain().
+ *
+ * Return: 0 or -errno.
+ */
+int shaper_add(struct server *s, const struct config *config, struct net_set *set, struct err *err);
+
+/** shaper_complain() - log what of the configuration in force cannot be. */
+void shaper_complain(struct server *s);
+
+/** shaper_status() - for `vpnctl status`: {"state": "active", "reasons": [...]}; NULL without qos.
+ */
+json_t *shaper_status(struct server *s);
+
+/** shaper_report() - the whole table, for `vpnctl qos`.  A reply, or NULL without memory. */
+json_t *shaper_report(struct server *s);
+
+#endif

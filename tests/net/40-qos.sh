@@ -1,0 +1,160 @@
+#!/bin/bash
+# Users' rates, on any kernel that has HTB: the trees are there, packets find their leaf, rates hold
+# in both directions, changes are made in place, damage is repaired, and nothing stays behind.
+#
+#   alice (vip)   cli 192.0.2.2 ─┐
+#                                ├─ srv: HTB on tun0 (download), on ifb-tun0 (upload) ── inner
+#   bob (guest)   two 192.0.3.2 ─┘
+. "$(dirname "$0")/lib.sh"
+command -v iperf3 >/dev/null || skip "no iperf3"
+topo_up
+TWO=vpnt-2-$$-$RANDOM
+trap 'for ns in $TWO $CLI $INNER; do ip netns pids $ns 2>/dev/null | xargs -r kill 2>/dev/null; done
+      topo_down; ip netns del $TWO 2>/dev/null' EXIT
+ip -n "$SRV" link add probe type ifb 2>/dev/null || skip "no ifb in this kernel"
+ip -n "$SRV" link del probe
+ip netns add "$TWO"
+ip -n "$TWO" link set lo up
+ip link add vpnt-d$$ netns "$TWO" type veth peer name eth2 netns "$SRV"
+ip -n "$TWO" link set vpnt-d$$ name eth0
+ip -n "$TWO" addr add 192.0.3.2/24 dev eth0
+ip -n "$SRV" addr add 192.0.3.1/24 dev eth2
+ip -n "$TWO" link set eth0 up
+ip -n "$SRV" link set eth2 up
+two() { ip netns exec "$TWO" "$@"; }
+D=$T/etc/vpn.yaml.d
+
+server_config 'qos:
+  download: 20mbit
+  upload: 10mbit
+  classes:
+    vip: {rate: 8mbit, ceil: 12mbit, priority: 1, upload: {rate: 3mbit, ceil: 5mbit}}
+    guest: {rate: 1mbit, ceil: 2mbit, priority: 3}'
+user_add alice 192.0.2.1:51820
+user_add bob 192.0.3.1:51820
+# class_is USER CLASS: the user's entry, with this class
+class_is() {
+    [ -e "$T/entry-$1" ] || cp "$D/user-$1.yaml" "$T/entry-$1"
+    sed "s|^    key:|    class: $2\n    key:|" "$T/entry-$1" >"$D/user-$1.yaml"
+}
+class_is alice vip
+class_is bob guest
+for user in alice bob; do client_config $user 'routes: [192.168.100.0/24, "fd64::/64"]'; done
+server_start
+client_start alice
+ip netns exec "$TWO" "$BIN/vpn-client" -v -c "$T/bob.yaml" >"$T/client-bob.log" 2>&1 &
+PIDS+=("$!")
+BOB=$!
+check "alice is connected" client_connected alice
+check "bob is connected" client_connected bob
+
+vpnctl() { srv "$BIN/vpnctl" "$@" -s "$T/etc/vpn.sock"; }
+# class_of DEVICE RATE CEIL: the handle of the only leaf with these rates
+class_of() { srv tc class show dev "$1" | grep "rate $2 ceil $3 " | grep -oE 'htb [0-9a-f:]+' | cut -c5-; }
+class_there() { [ "$(class_of "$@" | wc -w)" = 1 ]; }
+class_gone() { [ -z "$(class_of "$@")" ]; }
+sent() { srv tc -s class show dev "$1" classid "$2" | grep -oE 'Sent [0-9]+' | cut -c6-; }
+
+for dev in 'tun0 8Mbit 12Mbit' 'ifb-tun0 3Mbit 5Mbit' 'tun0 1Mbit 2Mbit' 'ifb-tun0 1Mbit 2Mbit'; do
+    # shellcheck disable=SC2086 # words on purpose
+    check "a leaf: $dev" wait_for 2 class_there $dev
+done
+filters() { srv tc filter show dev "$1" parent 1: | grep -c 'flowid'; }
+check "a filter for each address of each user, download" [ "$(filters tun0)" = 4 ]
+check "and upload" [ "$(filters ifb-tun0)" = 4 ]
+check "what the TUN receives goes to the ifb" \
+    sh -c "ip netns exec $SRV tc filter show dev tun0 ingress | grep -q 'Redirect to device ifb-tun0'"
+
+# ---- rates -----------------------------------------------------------------------------------------
+
+inner iperf3 -s -p 5201 >/dev/null 2>&1 &
+inner iperf3 -s -p 5202 >/dev/null 2>&1 &
+inner iperf3 -s -p 5203 >/dev/null 2>&1 &
+listening() { [ "$(inner ss -Hltn | grep -cE ':520[123] ')" = 3 ]; }
+check "something to load the line with" wait_for 5 listening
+# load NS PORT NAME OPTION...: kbit/s received into $T/NAME.rate
+load() {
+    local ns=$1 port=$2 name=$3
+    shift 3
+    ip netns exec "$ns" iperf3 -J -t 2 -O 1 -p "$port" "$@" >"$T/$name.json" 2>&1
+    perl -0ne 'print int($1 / 1000) if /"sum_received".*?"bits_per_second":\s*([0-9.]+)/s' \
+        "$T/$name.json" >"$T/$name.rate"
+}
+# between NAME LOW HIGH
+between() {
+    local rate
+    rate=$(cat "$T/$1.rate")
+    echo "$1: $rate kbit/s"
+    [ "${rate:-0}" -ge "$2" ] && [ "$rate" -le "$3" ]
+}
+# TCP counts its payload: 4 to 5 % less than what the tree counts, and a loaded machine lags.
+both() { # NAME OPTION...
+    load "$CLI" 5201 "alice-$1" -c 192.168.100.2 "${@:2}" &
+    local a=$!
+    load "$TWO" 5202 "bob-$1" -c fd64::2 "${@:2}" &
+    local b=$!
+    wait $a $b
+}
+both down -R
+check "download: alice gets her ceiling of 12 Mbit" between alice-down 9500 12100
+check "download: bob gets his of 2 Mbit, over IPv6" between bob-down 1500 2050
+both up
+check "upload: alice gets her ceiling of 5 Mbit" between alice-up 3900 5050
+check "upload: bob gets his of 2 Mbit" between bob-up 1500 2050
+
+# ---- what vpnctl shows ------------------------------------------------------------------------------
+
+vpnctl -j qos >"$T/qos.json"
+vpnctl qos >"$T/qos.txt"
+vpnctl status >"$T/status.txt"
+# leaf_json USER KEY: of the download direction
+leaf_json() {
+    perl -MJSON::PP -e 'my ($user, $key) = @ARGV; local $/;
+        for (@{decode_json(<STDIN>)->{leaves}}) { print $_->{download}{$key} if $_->{name} eq $user }' \
+        "$1" "$2" <"$T/qos.json"
+}
+check "vpnctl -j qos: alice's ceiling" [ "$(leaf_json alice ceil)" = 12000000 ]
+check "vpnctl -j qos: bob's rate" [ "$(leaf_json bob rate)" = 1000000 ]
+check "vpnctl -j qos: what bob has received" [ "$(leaf_json bob bytes)" -gt 500000 ]
+check "vpnctl qos: a row for each direction" \
+    sh -c "grep -A1 -E '^alice +vip +down +8.00 Mbit/s +12.0 Mbit/s' $T/qos.txt | grep -qE '^ +up +3.00 Mbit/s'"
+check "vpnctl status: rates are in force" grep -qE '^  rates +active, leaf (fq_codel|bfifo)' "$T/status.txt"
+
+# ---- changes in place --------------------------------------------------------------------------------
+
+handle=$(class_of tun0 1Mbit 2Mbit)
+before=$(sent tun0 "$handle")
+reloads=0
+reload() {
+    reloads=$((reloads + 1))
+    kill -HUP "$SERVER"
+    wait_for 5 reload_said $reloads
+}
+reload_said() { [ "$(grep -cE 'not reloaded|configuration reloaded' "$T/server.log")" -ge "$1" ]; }
+class_is bob vip
+check "bob becomes a vip" reload
+same_handle() { srv tc class show dev tun0 classid "$handle" | grep -q 'rate 8Mbit ceil 12Mbit'; }
+check "his leaf is the same, with other rates" wait_for 2 same_handle
+check "and has kept its counters" [ "$(sent tun0 "$handle")" -ge "$before" ]
+check "nobody had to log in again" \
+    [ "$(cat "$T"/client-{alice,bob}.log | grep -c 'authentication successful')" = 2 ]
+class_is bob guest
+check "and is a guest again" reload
+check "with the rates of one" wait_for 2 class_there tun0 1Mbit 2Mbit
+
+# ---- damage, and leaving --------------------------------------------------------------------------
+
+srv tc qdisc del dev tun0 root
+check "a tree that somebody removed is back" wait_for 3 class_there tun0 8Mbit 12Mbit
+srv ip link del ifb-tun0
+check "and the other device" wait_for 3 class_there ifb-tun0 3Mbit 5Mbit
+load "$TWO" 5203 bob-again -c 192.168.100.2
+check "with which rates hold" between bob-again 1500 2050
+stop "$BOB"
+check "bob's leaf goes with him, download" wait_for 3 class_gone tun0 1Mbit 2Mbit
+check "and upload" wait_for 3 class_gone ifb-tun0 1Mbit 2Mbit
+check "alice's stays" class_there tun0 8Mbit 12Mbit
+check "the server ends well" stop "$SERVER"
+no_trace() { ! srv ip link show | grep -qE 'tun0|ifb'; }
+check "and leaves nothing" no_trace
+finish
