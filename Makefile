@@ -10,6 +10,7 @@
 #   make test-vm    the suites that need a real Debian kernel, under qemu (root)
 #   make fuzz       fuzzers, FUZZ_SECONDS each       make bench    against other VPNs (root)
 #   make bench-netlink   the reconciler alone, on a real kernel (root)
+#   make bench-qos  users' rates against none and tc by hand, in the virtual machine (root)
 #
 #   V=1 shows the commands, SANITIZE=address,undefined or SANITIZE=thread builds into build-*/,
 #   WERROR=1 makes warnings errors, CC=clang is fine.
@@ -244,6 +245,8 @@ CONF := $(IP) common/cred.c $(COMMON_CONF)
 $(eval $(call test,test_admission,unit,daemon/admission.c common/bucket.c,libsodium))
 $(eval $(call test,test_ip,unit,common/ip.c))
 $(eval $(call test,test_qos,unit,$(CONF) $(CONFIG) $(QOS) $(NET_PURE),yaml-0.1 libsodium))
+$(eval $(call helper,qoscost,bench,$(CONF) $(CONFIG) $(QOS) $(filter-out $(CONF),$(NETLINK)),yaml-0.1 libsodium libnl-3.0))
+$(eval $(call helper,qosload,bench,common/ip.c))
 $(eval $(call test,test_shaping,net,$(CONF) $(CONFIG) $(QOS) $(filter-out $(CONF),$(NETLINK)),yaml-0.1 libsodium libnl-3.0))
 $(eval $(call test,test_rate,unit,common/rate.c common/err.c))
 $(eval $(call test,test_tc,unit,netlink/tc.c common/ip.c))
@@ -316,6 +319,7 @@ soak: all
 # In one guest with Debian's kernel (VM_KERNEL=backports for the newer one); the rig itself first.
 VM_KERNEL ?= stable
 VM_TESTS = $(sort $(wildcard tests/vm/*.sh)) $(B)/tests/enclave/test_syscalls $(NET_TESTS) tests/net/01-tunnel.sh
+VM_TESTS += tests/net/40-qos.sh
 
 .PHONY: test-vm
 test-vm: deps
@@ -407,6 +411,14 @@ $(eval $(call helper,netlink,bench,$(NETLINK) $(IP),libnl-3.0))
 .PHONY: bench-netlink
 bench-netlink: $(B)/tests/bench/netlink
 	$(Q)$<
+
+# Users' rates, in the VM with the real fq_codel: against no QoS and tc by hand, 10 users and 200;
+# and what a packet costs by the number of users.  BENCH are options of tests/bench/qos.
+.PHONY: bench-qos
+bench-qos: all tests
+	$(Q)VPN_BIN=$(abspath $(BIN)) VPN_BUILD=$(abspath $(B)) tests/bench/qos $(BENCH)
+	$(Q)VPN_BIN=$(abspath $(BIN)) VPN_BUILD=$(abspath $(B)) tests/bench/qos -u 200 --no-picture $(BENCH)
+	$(Q)$(B)/tests/bench/qoscost
 
 # ---- install ---------------------------------------------------------------------------------------
 

@@ -140,7 +140,7 @@ static void rows(struct render_table *table, const json_t *leaf)
 
         if (!share)
             continue;
-        if (first && shared && *cls)
+        if (first && shared && strcmp(cls, "-") != 0)
             render_table_cell(table, RENDER_STYLE_PLAIN, "(%" PRIu64 " of %s)",
                               cmd_int(leaf, "users"), cls);
         else
