@@ -54,6 +54,18 @@ static json_t *report_addresses(const struct tunnel *t)
     return addresses;
 }
 
+/* What the server says; applying it is up to this host's operator. */
+static json_t *report_name_servers(const struct tunnel *t)
+{
+    json_t *servers = json_array();
+    char text[IP_ADDR_STRLEN];
+
+    for (size_t i = 0; i < ARRAY_SIZE(t->dns_said); i++)
+        if (t->dns_said[i].family)
+            json_array_append_new(servers, json_string(ip_addr_format(&t->dns_said[i], text)));
+    return servers;
+}
+
 static json_t *report_tunnel(const struct client *c, const struct tunnel *t)
 {
     struct dp_peer *peer = tunnel_peer(t);
@@ -68,6 +80,8 @@ static json_t *report_tunnel(const struct client *c, const struct tunnel *t)
                     t->profile->device, "state", tunnel_state_name(t->state), "server",
                     t->profile->server, "addresses", report_addresses(t), "rx_bytes",
                     (json_int_t)rx, "tx_bytes", (json_int_t)tx, "message", t->message);
+    if (out)
+        json_object_set_new(out, "dns", report_name_servers(t));
     if (out && peer)
         put_session(out, c, t, peer);
     return out;

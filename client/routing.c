@@ -153,6 +153,8 @@ static int lower_routes(const struct routing *r, struct net_set *set)
         const struct ip_prefix *route = &r->routes[i];
         const uint32_t table = table_of(r, route);
 
+        if (r->no_ip6 && route->addr.family == 6)
+            continue;
         if (carries(r, route->addr.family))
             rc = add_route(r, route, table, false, set);
         /* Below a default route, its twin catches all. */
@@ -162,7 +164,8 @@ static int lower_routes(const struct routing *r, struct net_set *set)
     }
     /* Whatever a uid sends goes by its tunnel or not at all. */
     for (size_t f = 0; rc == 0 && r->has_uids && f < ARRAY_SIZE(everything); f++)
-        rc = add_route(r, &everything[f], own_table(r), true, set);
+        if (!r->no_ip6 || everything[f].addr.family == 4)
+            rc = add_route(r, &everything[f], own_table(r), true, set);
     return rc;
 }
 
@@ -294,7 +297,7 @@ int routing_lower(const struct routing *r, struct net_set *set)
     rc = lower_routes(r, set);
     /* With a table of his own and no uids the operator has rules of his own. */
     for (size_t f = 0; rc == 0 && f < ARRAY_SIZE(families); f++) {
-        if (r->table && !r->has_uids)
+        if ((r->table && !r->has_uids) || (r->no_ip6 && families[f] == 6))
             break;
         rc = is_strict(r, families[f]) ? lower_strict(r, families[f], set)
                                        : lower_ordinary(r, families[f], set);

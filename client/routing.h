@@ -96,6 +96,7 @@ struct routing {
     struct value_span uids;
     bool block; /* what it would carry is unreachable while it is down */
     bool allow_lan;
+    bool no_ip6;   /* this kernel has no IPv6 at all */
     bool apart;    /* another tunnel takes everything, and the main table comes after it */
     bool up;       /* it has had a lease: its routes are set, whether it is connected or not */
     bool ip4, ip6; /* families it has an address of */

@@ -106,6 +106,7 @@ enum complaint {
     COMPLAINT_STATUS,
     COMPLAINT_NETWORK,
     COMPLAINT_ROUTES,
+    COMPLAINT_IP6,
     COMPLAINT_NUM,
 };
 
@@ -144,6 +145,7 @@ struct tunnel {
     bool setting;                /* not set yet, see tunnel_settled() */
     bool fresh;                  /* then it is connected, which has not been said yet */
     uint64_t configure_at_ms;    /* when a refused configuration is tried again; 0: it is fine */
+    struct ip_addr dns_said[2];  /* name servers that the operator was told of */
     uint64_t since_ms;           /* connected */
     uint64_t rx_bytes, tx_bytes; /* of sessions that are over */
     uint64_t ping_id;
@@ -238,6 +240,9 @@ void tunnel_lower(struct tunnel *t, const struct ipc_lease *lease, struct netsta
 bool tunnel_configure(struct tunnel *t, const struct netstate *want);
 /** tunnel_aim() - a login goes to @server: its answer must find the way back. */
 void tunnel_aim(struct tunnel *t, const struct ip_endpoint *server);
+
+/** tunnel_say_names() - name servers that the lease brings, and what to do with them. */
+void tunnel_say_names(struct tunnel *t);
 
 /** tunnel_allow() - tell the enclave one more prefix.  Return: as link_send_all(). */
 int tunnel_allow(struct tunnel *t, enum ipc_allow_end end, const struct ip_prefix *prefix);

@@ -13,6 +13,7 @@
 #include "client/device_id.h"
 #include "client/tunnel.h"
 #include "common/cleanup.h"
+#include "netlink/sysctl.h"
 #include "netlink/tun.h"
 
 #define CONFIGURE_AGAIN_MS 10000
@@ -20,9 +21,21 @@
 /* ---- the device -------------------------------------------------------------------------------
  */
 
+/* Switched off (disable_ipv6), or not in this kernel: then @rc is -ENOENT. */
+static bool has_ip6(const char *device, int *rc)
+{
+    const struct net_sysctl key = {{"ipv6", "conf", device, "disable_ipv6"}};
+    char value[NET_SYSCTL_VALUE_SIZE] = "0";
+
+    *rc = net_sysctl_read(&key, value, NULL);
+    return *rc != -ENOENT && strcmp(value, "0") == 0;
+}
+
 void tunnel_init(struct tunnel *t, struct tunnel_env *env, const struct profile_tunnel *profile,
                  uint32_t number)
 {
+    int rc;
+
     memset(t, 0, sizeof(*t));
     t->env = env;
     t->profile = profile;
@@ -46,6 +59,8 @@ void tunnel_init(struct tunnel *t, struct tunnel_env *env, const struct profile_
         .n_networks = profile->n_networks,
     };
     memcpy(t->netstate.device, profile->device, sizeof(t->netstate.device));
+    (void)has_ip6("all", &rc);
+    t->netstate.routing.no_ip6 = rc == -ENOENT;
 }
 
 int tunnel_open(struct tunnel *t, int tun, const char *state_folder, struct err *err)
@@ -153,6 +168,7 @@ static void lower_routes(struct tunnel *t, struct netstate *want)
 void tunnel_lower(struct tunnel *t, const struct ipc_lease *lease, struct netstate *want)
 {
     const struct profile_tunnel *p = t->profile;
+    int rc;
 
     *want = t->netstate;
     want->mtu = lease->mtu;
@@ -163,7 +179,11 @@ void tunnel_lower(struct tunnel *t, const struct ipc_lease *lease, struct netsta
     want->routing.routes = p->routes;
     want->routing.n_routes = p->n_routes;
     add_address(want, 4, lease->ip4, lease->prefix4);
-    add_address(want, 6, lease->ip6, lease->prefix6);
+    if (has_ip6(want->device, &rc))
+        add_address(want, 6, lease->ip6, lease->prefix6);
+    else if (lease->prefix6)
+        tunnel_complain(t, COMPLAINT_IP6,
+                        "this host has IPv6 switched off: the tunnel goes without");
     if (p->own_network && want->n_addrs > 0)
         lower_routes(t, want);
 }
@@ -251,9 +271,9 @@ static void say_lease(struct tunnel *t, const struct netstate *want)
     else
         tunnel_say(t, LOG_LEVEL_INFO, "VPN address assigned: %s", first);
     if (routing_is_full(&want->routing, 6) && !want->routing.ip6)
-        tunnel_line(t, LOG_LEVEL_WARNING, "the server gives no IPv6 address: IPv6 is unreachable");
+        tunnel_line(t, LOG_LEVEL_WARNING, "there is no IPv6 address: IPv6 is unreachable");
     if (routing_is_full(&want->routing, 4) && !want->routing.ip4)
-        tunnel_line(t, LOG_LEVEL_WARNING, "the server gives no IPv4 address: IPv4 is unreachable");
+        tunnel_line(t, LOG_LEVEL_WARNING, "there is no IPv4 address: IPv4 is unreachable");
 }
 
 /* The routes of @want are the tunnel's from here on; those it had are given up. */
@@ -324,6 +344,7 @@ void tunnel_settled(struct tunnel *t, int rc, const struct err *err)
     }
     tunnel_say(t, LOG_LEVEL_INFO, "TUN interface %s configured (MTU %u, %zu route%s)", s->device,
                s->mtu, s->routing.n_routes, s->routing.n_routes == 1 ? "" : "s");
+    tunnel_say_names(t);
     if (t->fresh && t->state == TUNNEL_CONNECTED)
         tunnel_say(t, LOG_LEVEL_INFO, "connected");
     else if (t->state == TUNNEL_CONNECTED)

@@ -161,4 +161,29 @@ check "traffic to the server's address goes through it" by_tunnel 192.0.2.1
 quiet "pushed routes over everything"
 stop "$CLIENT"
 stop "$SERVER"
+
+# ---- a server without IPv6, and a neighbour who offers it ------------------------------------------
+rm "$T/etc/vpn.yaml.d/30-push.yaml"
+printf 'tunnel:\n  addresses: [10.8.0.1/24]\n  pool: [10.8.0.10-10.8.0.254]\n  dns: [10.8.0.1]\n' >"$T/etc/vpn.yaml.d/40-four.yaml"
+check "a server without IPv6 inside" server_start
+client_config alice 'routes: [default]'
+client_start alice
+check "the client connects" client_connected alice
+check "it says that there is no IPv6" grep -q 'no IPv6 address: IPv6 is unreachable' "$T/client-alice.log"
+check "and which name servers it does not apply" grep -q 'name servers (10.8.0.1), which are not applied' "$T/client-alice.log"
+check "status shows them" sh -c "ip netns exec $CLI '$BIN/vpnctl' -j -s '$T/alice.sock' status | tr -d ' \n' | grep -q '\"dns\":\[\"10.8.0.1\"\]'"
+check "IPv4 goes through it" reaches 198.51.100.1
+quiet "IPv6 that the tunnel does not carry"
+stop "$CLIENT"
+
+# ---- a host without IPv6 ---------------------------------------------------------------------------
+rm "$T/etc/vpn.yaml.d/40-four.yaml"
+stop "$SERVER"
+check "a server with both" server_start
+cli sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+client_start alice
+check "a client whose host has IPv6 switched off connects" client_connected alice
+check "IPv4 goes through the tunnel" reaches 198.51.100.1
+stop "$CLIENT"
+stop "$SERVER"
 finish

@@ -409,6 +409,32 @@ static void test_exceptions(void **state)
     net_set_free(set);
 }
 
+/* A kernel without IPv6 is asked for nothing of it. */
+static void test_no_ip6(void **state)
+{
+    const struct ip_prefix routes[] = {prefix("0.0.0.0/0"), prefix("::/0")};
+    struct routing r = routing(routes, 2);
+
+    (void)state;
+    r.no_ip6 = true;
+    r.ip6 = false;
+    for (unsigned int i = 0; i < 2; i++) {
+        struct net_set *set = net_set_new();
+
+        r.has_uids = i == 1;
+        r.uids = (struct value_span){1101, 1101};
+        lower(&r, set);
+        assert_true(net_set_count(set) > 0);
+        for (size_t j = 0; j < net_set_count(set); j++) {
+            const struct net_object *o = net_set_at(set, j);
+
+            assert_int_equal(o->kind == NET_KIND_RULE ? o->rule.family : o->route.dst.addr.family,
+                             4);
+        }
+        net_set_free(set);
+    }
+}
+
 /* What rp_filter looks up: from us to whoever sent the packet, as uid 0 and without a mark. */
 static void test_way_back(void **state)
 {
@@ -622,6 +648,7 @@ int main(void)
         cmocka_unit_test(test_way_back),   cmocka_unit_test(test_uids),
         cmocka_unit_test(test_table),      cmocka_unit_test(test_apart),
         cmocka_unit_test(test_priorities), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_no_ip6),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
