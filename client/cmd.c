@@ -40,6 +40,12 @@ int cmd_fail(const struct cmd *cmd, int rc, const struct err *err)
 
 int cmd_request(const struct cmd *cmd, json_t *request, json_t **reply)
 {
+    return cmd_request_blob(cmd, request, NULL, 0, reply);
+}
+
+int cmd_request_blob(const struct cmd *cmd, json_t *request, const void *blob, size_t len,
+                     json_t **reply)
+{
     _cleanup_(close_fdp) int fd = -1;
     json_t *msg = NULL;
     struct err err;
@@ -48,7 +54,7 @@ int cmd_request(const struct cmd *cmd, json_t *request, json_t **reply)
     *reply = NULL;
     fd = request ? ctl_connect(cmd->socket, &err)
                  : err_set(&err, -ENOMEM, "no memory for the request");
-    rc = fd < 0 ? fd : ctl_send(fd, cmd->socket, request, &err);
+    rc = fd < 0 ? fd : ctl_send_blob(fd, cmd->socket, request, blob, len, &err);
     json_decref(request);
     if (rc == 0)
         rc = ctl_receive(fd, cmd->socket, CTL_CALL_MS, &msg, &err);

@@ -61,6 +61,9 @@ int cmd_ask(const struct cmd *cmd, const char *verb, json_t **reply, struct err 
  * Return: an exit code: 65 when the daemon finds a configuration wrong.
  */
 int cmd_request(const struct cmd *cmd, json_t *request, json_t **reply);
+/** cmd_request_blob() - the same with bytes behind the request. */
+int cmd_request_blob(const struct cmd *cmd, json_t *request, const void *blob, size_t len,
+                     json_t **reply);
 
 /** cmd_text() - a string of a reply, "-" where there is none. */
 const char *cmd_text(const json_t *object, const char *key);

@@ -23,17 +23,14 @@ static int print_json(json_t *reply, int code)
 /* Ask with the texts of the file.  A refusal has been printed when the code is not 0. */
 static int ask_with_file(const struct cmd *cmd, const char *verb, json_t **reply)
 {
-    json_t *request = NULL;
-    int code = config_request(cmd->name ? cmd->name : cmd->config, verb, &request);
+    json_t *more = json_object();
+    int code;
 
-    *reply = NULL;
-    if (code != EXIT_SUCCESS)
-        return code;
     if (cmd->plan)
-        json_object_set_new(request, "plan", json_string(cmd->plan));
+        json_object_set_new(more, "plan", json_string(cmd->plan));
     if (cmd->confirm_s)
-        json_object_set_new(request, "confirm_s", json_integer(cmd->confirm_s));
-    code = cmd_request(cmd, request, reply);
+        json_object_set_new(more, "confirm_s", json_integer(cmd->confirm_s));
+    code = config_send(cmd, cmd->name ? cmd->name : cmd->config, verb, more, reply);
     config_problems(*reply, code == EXIT_SUCCESS ? "notes" : "problems");
     if (code != EXIT_SUCCESS && cmd->json && *reply)
         return print_json(*reply, code);

@@ -1,7 +1,6 @@
 /* A configuration is sent to the daemon; see config_send.h. */
 #include "client/config_send.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,44 +9,53 @@
 #include "common/cleanup.h"
 #include "common/ctl.h"
 #include "common/problem.h"
-#include "daemon/config.h"
 
-/* NULL: not UTF-8, or no memory. */
+/* What the files are called and how long they are; the texts themselves go behind the request. */
 static json_t *files_json(const struct bundle *bundle)
 {
     json_t *files = json_array();
 
-    for (size_t i = 0; files && i < bundle->n; i++) {
-        const struct bundle_file *file = &bundle->files[i];
-        json_t *item = json_pack("{s:s, s:s%}", "name", file->name, "text", file->text, file->len);
-
-        if (!item || json_array_append_new(files, item) < 0) {
-            json_decref(files);
-            return NULL;
-        }
-    }
+    for (size_t i = 0; i < bundle->n; i++)
+        json_array_append_new(files, json_pack("{s:s, s:I}", "name", bundle->files[i].name, "bytes",
+                                               (json_int_t)bundle->files[i].len));
     return files;
 }
 
-int config_request(const char *file, const char *verb, json_t **out)
+static char *texts_joined(const struct bundle *bundle, size_t *len)
+{
+    char *texts = malloc(bundle->bytes + 1);
+
+    *len = 0;
+    for (size_t i = 0; texts && i < bundle->n; i++) {
+        memcpy(texts + *len, bundle->files[i].text, bundle->files[i].len);
+        *len += bundle->files[i].len;
+    }
+    return texts;
+}
+
+int config_send(const struct cmd *cmd, const char *file, const char *verb, json_t *more,
+                json_t **reply)
 {
     _cleanup_(bundle_clearp) struct bundle bundle = {0};
+    _cleanup_(free_p) char *texts = NULL;
     struct problems problems = {0};
-    struct config *config = NULL;
-    json_t *files;
+    json_t *request;
+    size_t len = 0;
     int rc = bundle_read(file, &bundle, &problems);
 
-    if (rc < 0)
+    *reply = NULL;
+    if (rc < 0) {
+        json_decref(more);
         return cmd_problems_print(&problems, rc);
-    files = files_json(&bundle);
-    if (!files) {
-        /* JSON cannot carry it, so it is no UTF-8: the parser knows where. */
-        rc = config_read(&bundle, &config, &problems);
-        config_free(config);
-        return cmd_problems_print(&problems, rc < 0 ? rc : -ENOMEM);
     }
-    *out = json_pack("{s:i, s:s, s:o}", "version", CTL_VERSION, "cmd", verb, "files", files);
-    return *out ? EXIT_SUCCESS : EXIT_FAILURE;
+    texts = texts_joined(&bundle, &len);
+    request = texts ? json_pack("{s:i, s:s, s:o}", "version", CTL_VERSION, "cmd", verb, "files",
+                                files_json(&bundle))
+                    : NULL;
+    if (request && more)
+        json_object_update(request, more);
+    json_decref(more);
+    return cmd_request_blob(cmd, request, texts, len, reply);
 }
 
 void config_problems(const json_t *reply, const char *key)

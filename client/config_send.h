@@ -5,13 +5,15 @@
 #include "client/cmd.h"
 
 /**
- * config_request() - a request with the texts of a file and its drop-ins
- * @verb: its "cmd"
- * @out: a new reference
+ * config_send() - ask with the texts of a file and its drop-ins
+ * @verb: the request's "cmd"
+ * @more: what else it says; taken over, may be NULL
+ * @reply: as cmd_request()
  *
  * Return: an exit code; what is wrong has been printed.
  */
-int config_request(const char *file, const char *verb, json_t **out);
+int config_send(const struct cmd *cmd, const char *file, const char *verb, json_t *more,
+                json_t **reply);
 
 /** config_problems() - errors and notes of a reply, printed as `vpnctl check` does. */
 void config_problems(const json_t *reply, const char *key);

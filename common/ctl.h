@@ -6,6 +6,8 @@
  * {"version":1,"ok":false,"error":"sentence","code":"not-permitted|bad-request|failed|bad-config|
  * changed"}.
  *
+ * Bytes may follow a request's object, behind a NUL: the texts of a configuration go as they are.
+ *
  * After a reply with "stream":true the connection belongs to the daemon: each further frame is an
  * event, and a peer that says anything more, or does not keep up, is cut off.
  */
@@ -127,6 +129,9 @@ int ctl_server_fd(const struct ctl_server *cs);
  */
 void ctl_server_service(struct ctl_server *cs, uint64_t now_ms);
 
+/** ctl_server_blob() - what followed the object of the request that is being answered. */
+const char *ctl_server_blob(const struct ctl_server *cs, size_t *len);
+
 /**
  * ctl_server_publish() - one event to every connection that is a stream
  * @event: an object with "version"; borrowed
@@ -161,6 +166,9 @@ int ctl_call(const char *path, const json_t *request, json_t **reply, struct err
  */
 int ctl_connect(const char *path, struct err *err);
 int ctl_send(int fd, const char *path, const json_t *request, struct err *err);
+/** ctl_send_blob() - the same with @len bytes behind the object. */
+int ctl_send_blob(int fd, const char *path, const json_t *request, const void *blob, size_t len,
+                  struct err *err);
 int ctl_receive(int fd, const char *path, int timeout_ms, json_t **msg, struct err *err);
 int ctl_judge(const json_t *msg, const char *path, struct err *err);
 

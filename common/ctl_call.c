@@ -187,15 +187,29 @@ static int say_broken(int rc, const char *path, struct err *err)
 
 int ctl_send(int fd, const char *path, const json_t *request, struct err *err)
 {
+    return ctl_send_blob(fd, path, request, NULL, 0, err);
+}
+
+int ctl_send_blob(int fd, const char *path, const json_t *request, const void *blob,
+                  size_t blob_len, struct err *err)
+{
+    static const uint8_t nul;
+    const size_t more = blob_len ? blob_len + 1 : 0;
     _cleanup_(free_p) uint8_t *frame = NULL;
     size_t len;
     int rc;
 
-    frame = ctl_frame_build(request, CTL_REQUEST_MAX, &len);
+    if (more < CTL_REQUEST_MAX)
+        frame = ctl_frame_build(request, CTL_REQUEST_MAX - more, &len);
     if (!frame)
         return err_set(err, -EMSGSIZE, "the request is too large (%u MiB at most)",
                        CTL_REQUEST_MAX >> 20);
+    be32_put(frame, (uint32_t)(len - CTL_PREFIX_LEN + more));
     rc = call_send(fd, frame, len);
+    if (rc == 0 && more)
+        rc = call_send(fd, &nul, sizeof(nul));
+    if (rc == 0 && more)
+        rc = call_send(fd, blob, blob_len);
     return rc == 0 ? 0 : say_broken(rc, path, err);
 }
 

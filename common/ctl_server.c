@@ -64,6 +64,8 @@ struct ctl_server {
     void *ctx;
     bool deaf; /* no descriptors left: the listening socket is not watched until the next tick */
     bool ticking;
+    const char *blob; /* of the request in the handler's hands */
+    size_t blob_len;
     size_t n_conns;
     struct ctl_conn conns[CTL_CONNS_MAX];
 };
@@ -244,16 +246,23 @@ static void conn_reply(struct ctl_server *cs, struct ctl_conn *conn, json_t *rep
 
 static void conn_handle(struct ctl_server *cs, struct ctl_conn *conn, uint64_t now_ms)
 {
-    json_t *request = ctl_frame_parse(conn->buf + CTL_PREFIX_LEN, conn->size - CTL_PREFIX_LEN);
+    const uint8_t *body = conn->buf + CTL_PREFIX_LEN;
+    const size_t len = conn->size - CTL_PREFIX_LEN;
+    const uint8_t *nul = memchr(body, '\0', len);
+    json_t *request = ctl_frame_parse(body, nul ? (size_t)(nul - body) : len);
     const char *cmd = json_string_value(json_object_get(request, "cmd"));
     json_t *reply;
 
+    cs->blob = nul ? (const char *)nul + 1 : NULL;
+    cs->blob_len = nul ? len - (size_t)(nul + 1 - body) : 0;
     if (cmd && *cmd)
         reply = cs->handler(cs->ctx, cmd, request, &conn->peer);
     else
         reply = ctl_reply_error(CTL_CODE_BAD_REQUEST,
                                 "a request is one JSON object with \"version\":%d and \"cmd\"",
                                 CTL_VERSION);
+    cs->blob = NULL;
+    cs->blob_len = 0;
     json_decref(request);
     conn->stream = json_is_true(json_object_get(reply, "stream"));
     conn_reply(cs, conn, reply, now_ms);
@@ -308,6 +317,12 @@ void ctl_server_publish(struct ctl_server *cs, const json_t *event, uint64_t now
     for (size_t i = 0; frame && i < CTL_CONNS_MAX; i++)
         if (cs->conns[i].state != CONN_STATE_FREE && cs->conns[i].stream)
             conn_publish(cs, &cs->conns[i], frame, len, now_ms);
+}
+
+const char *ctl_server_blob(const struct ctl_server *cs, size_t *len)
+{
+    *len = cs->blob_len;
+    return cs->blob;
 }
 
 size_t ctl_server_streams(const struct ctl_server *cs)

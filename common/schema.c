@@ -37,10 +37,16 @@ static int table_read(struct walk *w, const struct schema_table *table, const st
 /* Step down to a key; the former length is the way back up. */
 static size_t path_push(struct walk *w, const char *key)
 {
-    size_t before = w->path_len;
-    int n = snprintf(w->path + before, PATH_SIZE - before, "%s%s", before ? "." : "", key);
+    const size_t before = w->path_len, len = strlen(key);
+    size_t at = before, room;
 
-    w->path_len += (size_t)n < PATH_SIZE - before ? (size_t)n : PATH_SIZE - before - 1;
+    /* By hand: it is done for every key of ten thousand users. */
+    if (before && at + 1 < PATH_SIZE)
+        w->path[at++] = '.';
+    room = PATH_SIZE - 1 - at;
+    memcpy(w->path + at, key, len < room ? len : room);
+    w->path_len = at + (len < room ? len : room);
+    w->path[w->path_len] = '\0';
     return before;
 }
 

@@ -48,6 +48,16 @@ static struct doc_pos pos_of(const struct build *b, yaml_mark_t mark)
     return (struct doc_pos){b->file, (uint32_t)mark.line + 1, (uint32_t)mark.column + 1};
 }
 
+static size_t path_append(char *buf, size_t used, const char *text)
+{
+    size_t len = strlen(text), room = PATH_SIZE - 1 - used;
+
+    len = len < room ? len : room;
+    memcpy(buf + used, text, len);
+    buf[used + len] = '\0';
+    return used + len;
+}
+
 /* "users.alice.address[1]": the keys that lead to the value which comes next. */
 static const char *path_now(const struct build *b, size_t depth, char *buf)
 {
@@ -56,14 +66,16 @@ static const char *path_now(const struct build *b, size_t depth, char *buf)
     buf[0] = '\0';
     for (size_t i = 0; i < depth && used < PATH_SIZE; i++) {
         const struct frame *f = &b->frames[i];
-        int n;
+        char index[32];
 
-        if (f->node->kind == DOC_LIST)
-            n = snprintf(buf + used, PATH_SIZE - used, "[%zu]", f->n);
-        else
-            n = snprintf(buf + used, PATH_SIZE - used, "%s%s", used ? "." : "",
-                         f->key ? f->key : "");
-        used += (size_t)n;
+        if (f->node->kind == DOC_LIST) {
+            snprintf(index, sizeof(index), "[%zu]", f->n);
+            used = path_append(buf, used, index);
+        } else {
+            /* By hand: a map ends for each of ten thousand users. */
+            used = used ? path_append(buf, used, ".") : 0;
+            used = path_append(buf, used, f->key ? f->key : "");
+        }
     }
     return buf;
 }

@@ -197,6 +197,16 @@ static const char *range_format(const struct ip_range *range, char text[RANGE_ST
     return text;
 }
 
+static bool range_fits(const struct config *config, const struct ip_range *range)
+{
+    const struct ip_prefix *prefix = config_prefix(config, range->first.family);
+    struct ip_addr reserved;
+
+    return prefix && ip_prefix_contains(prefix, &range->first) &&
+           ip_prefix_contains(prefix, &range->last) && !range_holds(range, &prefix->addr) &&
+           !range_holds_reserved(range, prefix, &reserved);
+}
+
 /* May clients have these addresses? */
 static void check_range(struct check *c, const struct ip_range *range, const struct doc_pos *pos,
                         const char *path)
@@ -324,8 +334,12 @@ static void check_fixed_one(struct check *c, const struct fixed *f)
 {
     const struct ip_range range = {*f->addr, *f->addr};
     char path[PATH_SIZE];
-    struct doc_pos pos = check_user_pos(c, f->user, "address", f->index, f->user->n_fixed, path);
+    struct doc_pos pos;
 
+    /* Looking for the place is what costs. */
+    if (range_fits(c->config, &range))
+        return;
+    pos = check_user_pos(c, f->user, "address", f->index, f->user->n_fixed, path);
     check_range(c, &range, &pos, path);
 }
 
@@ -432,12 +446,16 @@ static int check_keys(struct check *c)
 /* Users remember where they are described; a file's name is kept once. */
 static int users_place(struct check *c)
 {
+    const struct doc_node *map = doc_get(c->root, "users");
     struct config *config = c->config;
     const char *from = NULL, *copy = "";
 
     for (size_t i = 0; i < config->n_users; i++) {
         struct config_user *user = &config->users[i];
-        const struct doc_entry *e = user_entry(c, user);
+        /* Both are sorted by name. */
+        const struct doc_entry *e = map && map->kind == DOC_MAP && map->n == config->n_users
+                                        ? &map->entries[map->by_key[i]]
+                                        : NULL;
 
         user->file = "";
         if (!e)

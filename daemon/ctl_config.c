@@ -69,24 +69,30 @@ static void peer_name(const struct ctl_peer *peer, char out[HISTORY_BY_SIZE])
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
-static int read_files(const json_t *request, struct bundle *out)
+/* The texts stand behind the request, one after the other. */
+static int read_files(struct server *s, const json_t *request, struct bundle *out)
 {
     const json_t *files = json_object_get(request, "files");
-    size_t n = json_array_size(files);
+    size_t n = json_array_size(files), left;
+    const char *texts = ctl_server_blob(s->ctl, &left);
 
     if (n == 0)
         return -EBADMSG;
     for (size_t i = 0; i < n; i++) {
-        const json_t *file = json_array_get(files, i), *text = json_object_get(file, "text");
+        const json_t *file = json_array_get(files, i);
         const char *name = json_string_value(json_object_get(file, "name"));
-        int rc = -EBADMSG;
+        const json_int_t bytes = json_integer_value(json_object_get(file, "bytes"));
+        int rc;
 
-        if (name && json_is_string(text))
-            rc = bundle_add(out, name, json_string_value(text), json_string_length(text));
+        if (!name || bytes < 0 || (size_t)bytes > left)
+            return -EBADMSG;
+        rc = bundle_add(out, name, texts, (size_t)bytes);
         if (rc < 0)
             return rc;
+        texts = texts ? texts + bytes : NULL;
+        left -= (size_t)bytes;
     }
-    return 0;
+    return left == 0 ? 0 : -EBADMSG;
 }
 
 static json_t *problems_json(const struct problems *problems)
@@ -135,7 +141,7 @@ static int plan_request(struct server *s, const json_t *request, struct change *
     int rc;
 
     *out = NULL;
-    rc = read_files(request, &bundle);
+    rc = read_files(s, request, &bundle);
     if (rc < 0) {
         *reply = ctl_reply_error(CTL_CODE_BAD_REQUEST, "%s",
                                  rc == -EFBIG ? "the files together are too large"

@@ -76,8 +76,8 @@ static json_t *record_json(const struct history_record *r, const struct bundle *
     json_t *files = json_array();
 
     for (size_t i = 0; i < bundle->n; i++)
-        json_array_append_new(files, json_pack("{s:s, s:s%}", "name", bundle->files[i].name, "text",
-                                               bundle->files[i].text, bundle->files[i].len));
+        json_array_append_new(files, json_pack("{s:s, s:I}", "name", bundle->files[i].name, "bytes",
+                                               (json_int_t)bundle->files[i].len));
     return json_pack("{s:i, s:I, s:s, s:I, s:s, s:s, s:O, s:o}", "version", FORMAT, "number",
                      (json_int_t)r->number, "hash", history_hash_format(r->hash, hash), "time",
                      (json_int_t)r->time_s, "by", r->by, "how", r->how, "changes", r->changes,
@@ -120,36 +120,43 @@ static void record_clear(struct history_record *r)
     *r = (struct history_record){0};
 }
 
-static int bundle_of(const json_t *json, struct bundle *out)
+/* The texts stand one behind the other. */
+static int bundle_of(const json_t *json, const char *texts, size_t len, struct bundle *out)
 {
     const json_t *files = json_object_get(json, "files");
 
     if (!json_is_array(files) || json_array_size(files) == 0)
         return -EBADMSG;
     for (size_t i = 0; i < json_array_size(files); i++) {
-        const json_t *file = json_array_get(files, i), *text = json_object_get(file, "text");
+        const json_t *file = json_array_get(files, i);
         const char *name = json_string_value(json_object_get(file, "name"));
-        int rc = -EBADMSG;
+        const json_int_t bytes = json_integer_value(json_object_get(file, "bytes"));
+        int rc;
 
-        if (name && json_is_string(text))
-            rc = bundle_add(out, name, json_string_value(text), json_string_length(text));
+        if (!name || bytes < 0 || (size_t)bytes > len)
+            return -EBADMSG;
+        rc = bundle_add(out, name, texts, (size_t)bytes);
         if (rc < 0)
             return rc;
+        texts += bytes;
+        len -= (size_t)bytes;
     }
-    return 0;
+    return len == 0 ? 0 : -EBADMSG;
 }
 
 int history_load(const struct history *h, uint32_t number, struct bundle *out, struct err *err)
 {
-    char name[HISTORY_NAME_SIZE];
+    _cleanup_(free_p) char *texts = NULL;
     uint8_t hash[BUNDLE_HASH_LEN], want[BUNDLE_HASH_LEN];
+    char name[HISTORY_NAME_SIZE];
     json_t *json = NULL;
+    size_t len = 0;
     int rc;
 
     record_name(number, name);
-    rc = history_file_read(h->dir, name, &json);
+    rc = history_file_read(h->dir, name, &json, &texts, &len);
     if (rc == 0)
-        rc = bundle_of(json, out);
+        rc = bundle_of(json, texts, len, out);
     if (rc == 0)
         rc = hash_parse(json_object_get(json, "hash"), want);
     json_decref(json);
@@ -279,7 +286,8 @@ static void read_record(struct history *h, const char *name)
     record_name(number, expected);
     if (number == 0 || strcmp(name, expected) != 0)
         return;
-    if (history_file_read(h->dir, name, &json) == 0 && record_parse(json, number, &r) == 0) {
+    if (history_file_read(h->dir, name, &json, NULL, NULL) == 0 &&
+        record_parse(json, number, &r) == 0) {
         record_insert(h, &r);
         prune(h);
     } else {
@@ -302,7 +310,7 @@ static int read_all(struct history *h)
         return rc;
     }
     /* First, so that pruning knows what must stay. */
-    rc = history_file_read(h->dir, STATE_FILE, &json);
+    rc = history_file_read(h->dir, STATE_FILE, &json, NULL, NULL);
     if (rc == 0)
         rc = place_parse(json, &h->place);
     if (rc < 0 && rc != -ENOENT)
@@ -521,11 +529,11 @@ int history_stage(struct history *h, const struct bundle *bundle, const struct h
     h->staged = true;
     record_name(h->next.number, name);
     json = h->next.changes ? record_json(&h->next, bundle) : NULL;
-    rc = json ? history_file_stage(h->dir, name, json) : -ENOMEM;
+    rc = json ? history_file_stage(h->dir, name, json, bundle) : -ENOMEM;
     json_decref(json);
     if (rc == 0) {
         json = place_json(&h->next_place);
-        rc = json ? history_file_stage(h->dir, STATE_FILE, json) : -ENOMEM;
+        rc = json ? history_file_stage(h->dir, STATE_FILE, json, NULL) : -ENOMEM;
         json_decref(json);
     }
     if (rc == 0)
@@ -580,7 +588,7 @@ int history_confirm(struct history *h, struct err *err)
     next.until_ms = 0;
     next.boot[0] = '\0';
     json = place_json(&next);
-    rc = json ? history_file_stage(h->dir, STATE_FILE, json) : -ENOMEM;
+    rc = json ? history_file_stage(h->dir, STATE_FILE, json, NULL) : -ENOMEM;
     json_decref(json);
     if (rc == 0)
         rc = history_file_commit(h->dir, STATE_FILE);

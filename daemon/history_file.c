@@ -1,4 +1,4 @@
-/* JSON files that are replaced whole or not at all; see history_file.h. */
+/* Files that are replaced whole or not at all; see history_file.h. */
 #include "daemon/history_file.h"
 
 #include <errno.h>
@@ -12,30 +12,66 @@
 #include "common/bundle.h"
 #include "common/cleanup.h"
 
-/* Escapes may make a text longer: a newline is two bytes, a control character six. */
-#define FILE_MAX ((off_t)(6 * BUNDLE_BYTES_MAX))
+#define HEADER_MAX ((size_t)1 << 20)
 
 static void temporary_name(const char *name, char out[HISTORY_NAME_SIZE])
 {
     snprintf(out, HISTORY_NAME_SIZE, "%s" HISTORY_TEMPORARY, name);
 }
 
-int history_file_read(int dir, const char *name, json_t **out)
+static int read_all(int fd, char **out, size_t *len)
+{
+    _cleanup_(free_p) char *buf = NULL;
+    struct stat st;
+    size_t have = 0;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || (size_t)st.st_size > HEADER_MAX + BUNDLE_BYTES_MAX)
+        return -EBADMSG;
+    buf = malloc((size_t)st.st_size + 1);
+    if (!buf)
+        return -ENOMEM;
+    while (have < (size_t)st.st_size) {
+        ssize_t n = read(fd, buf + have, (size_t)st.st_size - have);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        have += (size_t)n;
+    }
+    *out = TAKE(buf);
+    *len = have;
+    return 0;
+}
+
+int history_file_read(int dir, const char *name, json_t **out, char **texts, size_t *len)
 {
     _cleanup_(close_fdp) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct stat st;
+    _cleanup_(free_p) char *buf = NULL;
+    const char *line_end;
+    size_t size = 0, header;
     json_t *json;
+    int rc = fd < 0 ? -errno : read_all(fd, &buf, &size);
 
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
-        return -EBADMSG;
-    json = json_loadfd(fd, JSON_REJECT_DUPLICATES, NULL);
+    if (rc < 0)
+        return rc;
+    line_end = size ? memchr(buf, '\n', size) : NULL;
+    header = line_end ? (size_t)(line_end - buf) : size;
+    json = json_loadb(buf, header, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(json)) {
         json_decref(json);
         return -EBADMSG;
     }
     *out = json;
+    if (texts) {
+        *len = line_end ? size - header - 1 : 0;
+        memmove(buf, buf + size - *len, *len);
+        *texts = TAKE(buf);
+    }
     return 0;
 }
 
@@ -51,10 +87,10 @@ static int write_all(int fd, const char *text, size_t len)
         text += n;
         len -= (size_t)n;
     }
-    return fsync(fd) < 0 ? -errno : 0;
+    return 0;
 }
 
-int history_file_stage(int dir, const char *name, const json_t *json)
+int history_file_stage(int dir, const char *name, const json_t *json, const struct bundle *bundle)
 {
     _cleanup_(close_fdp) int fd = -1;
     _cleanup_(free_p) char *text = json_dumps(json, JSON_COMPACT);
@@ -68,6 +104,12 @@ int history_file_stage(int dir, const char *name, const json_t *json)
     if (fd < 0)
         return -errno;
     rc = write_all(fd, text, strlen(text));
+    if (rc == 0)
+        rc = write_all(fd, "\n", 1);
+    for (size_t i = 0; rc == 0 && bundle && i < bundle->n; i++)
+        rc = write_all(fd, bundle->files[i].text, bundle->files[i].len);
+    if (rc == 0 && fsync(fd) < 0)
+        rc = -errno;
     if (rc < 0)
         (void)unlinkat(dir, temporary, 0);
     return rc;

@@ -220,6 +220,8 @@ int keeper_apply(struct server *s, struct net_set *set, const struct net_plan *p
         rc = net_reconciler_want(engine, set, s->now.mono_ms, err);
     if (rc == 0)
         take_set(s->keeper, set);
+    else
+        keeper_changed(s); /* the former wish is looked at anew, with all that is in its way */
     return rc;
 }
 

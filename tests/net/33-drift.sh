@@ -101,7 +101,7 @@ printf 'routes: [{to: 10.98.0.0/16, via: 192.168.100.2}]
 check "a new clash is refused" sh -c "! ip netns exec $SRV $BIN/vpnctl apply $T/etc/vpn.yaml -s $T/etc/vpn.sock"
 rm "$D/61-clash.yaml"
 ip -n "$SRV" route del 10.20.0.0/16 metric 50
-check "when it is gone ours is back" wait_for 2 sh -c "ip -n $SRV route | grep -q '10.20.0.0/16 via 192.168.100.2 dev eth1 proto 86 metric 50'"
+check "when it is gone ours is back" wait_for 10 sh -c "ip -n $SRV route | grep -q '10.20.0.0/16 via 192.168.100.2 dev eth1 proto 86 metric 50'"
 
 # Only told.
 printf 'reconcile: {drift: report}\n' >"$D/60-report.yaml"

@@ -40,6 +40,15 @@ static json_t *answer(void *ctx, const char *cmd, const json_t *request,
         return NULL;
 
     reply = ctl_reply_ok();
+    if (!strcmp(cmd, "blob")) {
+        size_t len;
+        const char *blob = ctl_server_blob(f->cs, &len);
+        json_t *bytes = json_array();
+
+        for (size_t i = 0; i < len; i++)
+            json_array_append_new(bytes, json_integer(blob[i]));
+        json_object_set_new(reply, "blob", bytes);
+    }
     if (!strcmp(cmd, "watch"))
         json_object_set_new(reply, "stream", json_true());
     if (!strcmp(cmd, "big")) {

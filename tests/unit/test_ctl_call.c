@@ -154,6 +154,42 @@ static void *serve(void *ctx)
     return NULL;
 }
 
+/* Bytes behind the object arrive as they are, NULs included, and belong to that request alone. */
+static void test_blob(void **state)
+{
+    static const char blob[] = "a\0b{}\n";
+    struct server_thread st = {.f = *state};
+    json_t *request = json_pack("{s:i, s:s}", "version", 1, "cmd", "blob"), *reply = NULL;
+    struct err err;
+    char *large;
+    int fd;
+
+    assert_int_equal(pthread_create(&st.thread, NULL, serve, &st), 0);
+    fd = ctl_connect(st.f->path, &err);
+    assert_true(fd >= 0);
+    assert_int_equal(ctl_send_blob(fd, st.f->path, request, blob, sizeof(blob), &err), 0);
+    assert_int_equal(ctl_receive(fd, st.f->path, 5000, &reply, &err), 0);
+    assert_int_equal(json_array_size(json_object_get(reply, "blob")), sizeof(blob));
+    for (size_t i = 0; i < sizeof(blob); i++)
+        assert_int_equal(json_integer_value(json_array_get(json_object_get(reply, "blob"), i)),
+                         blob[i]);
+    json_decref(reply);
+    assert_int_equal(ctl_send(fd, st.f->path, request, &err), 0);
+    assert_int_equal(ctl_receive(fd, st.f->path, 5000, &reply, &err), 0);
+    assert_int_equal(json_array_size(json_object_get(reply, "blob")), 0);
+    json_decref(reply);
+
+    large = malloc(CTL_REQUEST_MAX);
+    memset(large, 'x', CTL_REQUEST_MAX);
+    assert_int_equal(ctl_send_blob(fd, st.f->path, request, large, CTL_REQUEST_MAX, &err),
+                     -EMSGSIZE);
+    free(large);
+    json_decref(request);
+    close(fd);
+    atomic_store(&st.stop, true);
+    pthread_join(st.thread, NULL);
+}
+
 static void test_call(void **state)
 {
     struct server_thread st = {.f = *state};
@@ -315,9 +351,8 @@ static void test_listen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_permission), TEST(test_own_uid_and_no_group),
-        TEST(test_call),       TEST(test_call_hostile_reply),
-        TEST(test_listen),
+        TEST(test_permission), TEST(test_own_uid_and_no_group), TEST(test_blob),
+        TEST(test_call),       TEST(test_call_hostile_reply),   TEST(test_listen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

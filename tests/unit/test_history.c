@@ -369,7 +369,7 @@ static void test_damaged(void **state)
         f, "0000000003.json",
         "{\"version\":1,\"number\":3,\"hash\":\"0000000000000000000000000000000000000000000000000"
         "000000000000000\",\"time\":1,\"by\":\"x\",\"how\":\"y\",\"changes\":[],\"files\":[{"
-        "\"name\":\"n\",\"text\":\"t\"}]}");
+        "\"name\":\"n\",\"bytes\":1}]}\nt");
     reopen(f, "b");
     assert_int_equal(history_load(f->h, 3, &bundle, &err), -EBADMSG);
     assert_int_equal(bundle.n, 0);
