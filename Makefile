@@ -176,6 +176,7 @@ endef
 IP := common/ip.c common/err.c
 
 $(eval $(call helper,aead,bench,enclave/aead.c,libsodium libgcrypt))
+$(eval $(call helper,without,net))
 $(eval $(call helper,flood,net,common/mac.c common/wire.c common/cred.c common/err.c,libsodium))
 $(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
 $(eval $(call test,test_firewall,unit,netlink/firewall.c netlink/object.c common/ip.c))
