@@ -53,6 +53,23 @@ static bool of_sessions(const struct net_object *object, const struct net_set *o
                       net_set_find(two, object));
 }
 
+/* The packet filter's table is one object; what differs in it are its rules. */
+static void each_firewall_rule(const struct net_op *op, net_fw_each *each, void *ctx)
+{
+    const struct net_object *want = op->want, *have = op->have;
+
+    if ((want ? want : have)->kind == NET_KIND_FIREWALL)
+        net_firewall_diff(want ? want->firewall : NULL, have ? have->firewall : NULL, each, ctx);
+}
+
+static void hash_rule(void *ctx, char sign, const struct net_fw_rule *rule)
+{
+    char text[NET_FW_FORMAT_SIZE];
+
+    hash_text(ctx, sign == '+' ? "+" : "-");
+    hash_text(ctx, net_fw_rule_format(rule, text));
+}
+
 static int hash_plan(struct server *s, struct change *c, struct err *err)
 {
     _cleanup_(net_set_freep) struct net_set *then = NULL, *now = NULL;
@@ -74,6 +91,7 @@ static int hash_plan(struct server *s, struct change *c, struct err *err)
 
         if (!of_sessions(op->want, then, now) && !of_sessions(op->have, then, now))
             hash_text(&state, net_op_format(op, text));
+        each_firewall_rule(op, hash_rule, &state);
     }
     crypto_generichash_final(&state, c->plan_hash, BUNDLE_HASH_LEN);
     return 0;
@@ -151,13 +169,25 @@ bool change_empty(const struct change *c)
     return json_array_size(c->lines) == 0 && net_plan_empty(c->plan);
 }
 
+/* "+ chain postrouting: oifname ..." */
+static void line_of_rule(void *ctx, char sign, const struct net_fw_rule *rule)
+{
+    char text[NET_FW_FORMAT_SIZE];
+
+    json_array_append_new(ctx,
+                          json_sprintf("%c   chain %s: %s", sign, net_fw_chain_name(rule->chain),
+                                       net_fw_rule_format(rule, text)));
+}
+
 static json_t *kernel_lines(const struct change *c, size_t max)
 {
     char text[NET_OP_FORMAT_SIZE];
     json_t *lines = json_array();
 
-    for (size_t i = 0; i < c->plan->n_ops && i < max; i++)
+    for (size_t i = 0; i < c->plan->n_ops && i < max; i++) {
         json_array_append_new(lines, json_string(net_op_format(&c->plan->ops[i], text)));
+        each_firewall_rule(&c->plan->ops[i], line_of_rule, lines);
+    }
     return lines;
 }
 

@@ -164,6 +164,35 @@ bool net_firewall_same(const struct net_firewall *a, const struct net_firewall *
     return true;
 }
 
+/* How many of the first @n rules are equal to @rule. */
+static size_t count_same(const struct net_firewall *fw, size_t n, const struct net_fw_rule *rule)
+{
+    size_t same = 0;
+
+    for (size_t i = 0; fw && i < n && i < fw->n; i++)
+        same += net_fw_rule_same(&fw->rules[i], rule);
+    return same;
+}
+
+/* The rules of @a that have no partner in @b: of equal ones the last. */
+static void each_without(const struct net_firewall *a, const struct net_firewall *b, char sign,
+                         net_fw_each *each, void *ctx)
+{
+    for (size_t i = 0; a && i < a->n; i++) {
+        const struct net_fw_rule *rule = &a->rules[i];
+
+        if (count_same(a, i, rule) >= count_same(b, SIZE_MAX, rule))
+            each(ctx, sign, rule);
+    }
+}
+
+void net_firewall_diff(const struct net_firewall *want, const struct net_firewall *have,
+                       net_fw_each *each, void *ctx)
+{
+    each_without(have, want, '-', each, ctx);
+    each_without(want, have, '+', each, ctx);
+}
+
 const char *net_fw_chain_name(enum net_fw_chain chain)
 {
     static const char *const names[NET_FW_CHAIN_NUM] = {

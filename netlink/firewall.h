@@ -119,4 +119,16 @@ const char *net_fw_rule_format(const struct net_fw_rule *rule, char *buf);
  */
 const char *net_firewall_format(const struct net_firewall *fw, char *buf);
 
+/** net_fw_each - a rule that comes (@sign '+') or goes ('-') */
+typedef void net_fw_each(void *ctx, char sign, const struct net_fw_rule *rule);
+
+/**
+ * net_firewall_diff() - which rules make the difference between two tables
+ * @want: NULL for an absent table; likewise @have
+ *
+ * In the order of the tables; a rule that only changes its place is not shown.
+ */
+void net_firewall_diff(const struct net_firewall *want, const struct net_firewall *have,
+                       net_fw_each *each, void *ctx);
+
 #endif

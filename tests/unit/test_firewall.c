@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -238,13 +239,48 @@ static void test_table_format(void **state)
     net_firewall_clear(&fw);
 }
 
+static void note_line(void *ctx, char sign, const struct net_fw_rule *rule)
+{
+    char *text = ctx, line[NET_FW_FORMAT_SIZE];
+
+    sprintf(text + strlen(text), "%c%s;", sign, net_fw_rule_format(rule, line));
+}
+
+static void test_diff(void **state)
+{
+    const struct net_fw_rule a = {.iif = "a"}, b = {.iif = "b"}, c = {.iif = "c"};
+    struct net_firewall want = table(), have = table();
+    char text[2048] = "";
+
+    (void)state;
+    add(&have, &a);
+    add(&have, &b);
+    add(&want, &b);
+    add(&want, &a);
+    net_firewall_diff(&want, &have, note_line, text);
+    assert_string_equal(text, ""); /* only their places */
+    add(&want, &c);
+    add(&want, &b);
+    add(&have, &a);
+    net_firewall_diff(&want, &have, note_line, text);
+    assert_string_equal(text, "-iifname \"a\" drop;+iifname \"c\" drop;+iifname \"b\" drop;");
+    text[0] = '\0';
+    net_firewall_diff(NULL, &have, note_line, text);
+    assert_string_equal(text, "-iifname \"a\" drop;-iifname \"b\" drop;-iifname \"a\" drop;");
+    text[0] = '\0';
+    net_firewall_diff(&have, NULL, note_line, text);
+    assert_string_equal(text, "+iifname \"a\" drop;+iifname \"b\" drop;+iifname \"a\" drop;");
+    net_firewall_clear(&want);
+    net_firewall_clear(&have);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_format),       cmocka_unit_test(test_invalid),
         cmocka_unit_test(test_canonical),    cmocka_unit_test(test_order),
         cmocka_unit_test(test_limit),        cmocka_unit_test(test_same),
-        cmocka_unit_test(test_table_format),
+        cmocka_unit_test(test_table_format), cmocka_unit_test(test_diff),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,41 @@
+#!/bin/bash
+# Kernels that lack parts of nf_tables: no "fib" expression, no nf_tables at all.  The server serves,
+# sets what it can and says what is missing, with the module's name.
+. "$(dirname "$0")/../net/lib.sh"
+[ -e /sys/class/virtio-ports ] || skip "runs in tests/vm/run: it keeps modules from being loaded"
+topo_up
+forbid() { # MODULE...: the guest's files are thrown away with it
+    local m
+    for m in "$@"; do echo "install $m /bin/false"; done >>/etc/modprobe.d/vpn-test.conf
+}
+# Unload what earlier tests needed, dependents first.
+unload() { # PATTERN
+    local m again=1
+    while [ $again = 1 ]; do
+        again=0
+        for m in $(sed -n "s/^\($1[a-z0-9_]*\) .*/\1/p" /proc/modules); do rmmod "$m" 2>/dev/null && again=1; done
+    done
+    ! grep -q "^$1" /proc/modules
+}
+trap 'rm -f /etc/modprobe.d/vpn-test.conf; topo_down' EXIT
+says() { srv "$BIN/vpnctl" -s "$T/etc/vpn.sock" status >"$T/status"; grep -qE "$1" "$T/status"; }
+
+server_config
+unload nft_fib || skip "nft_fib is in use or built in"
+forbid nft_fib nft_fib_inet nft_fib_ipv4 nft_fib_ipv6
+check "without fib: the server starts" server_start
+check "status says that a part is missing" says 'packet filter +partial, 2 rules'
+check "and which module it is in" says 'module nft_fib_inet'
+check "what needs none of it is set" sh -c "ip netns exec $SRV nft list table inet vpn | grep -q 'ip daddr 10.8.0.1 .*drop'"
+check "the log says what is not protected" grep -q 'not checked for their source' "$T/server.log"
+check "clean exit" stop "$SERVER"
+check "no table is left" sh -c "[ -z \"\$(ip netns exec $SRV nft list ruleset)\" ]"
+
+unload nft_ && unload nf_tables || skip "nf_tables is in use or built in"
+forbid nf_tables
+check "without nf_tables: the server starts" server_start
+check "status says that it is missing" says 'packet filter +missing'
+check "and which module it is" says 'module nf_tables'
+check "the log says what is not protected" grep -q 'other interfaces are not dropped' "$T/server.log"
+check "clean exit" stop "$SERVER"
+finish
