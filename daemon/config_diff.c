@@ -209,6 +209,8 @@ json_t *config_diff(const struct config *then, const struct config *now,
     diff_prefixes(lines, "tunnel.push-routes", then->push_routes, then->n_push_routes,
                   now->push_routes, now->n_push_routes, "");
     diff_users(lines, then, now, users, n_users);
+    /* Switching it off is no change that the engine plans: what was there before is put back. */
+    diff_bool(lines, "forwarding", then->forwarding, now->forwarding);
     diff_number(lines, "reconcile.interval", then->reconcile_interval_s, now->reconcile_interval_s);
     if (then->drift != now->drift)
         line(lines, "~ reconcile.drift: %s",

@@ -23,9 +23,12 @@ check() {
     shift
     if "$@" >"$T/check.log" 2>&1; then ok "$what"; else not_ok "$what"; sed 's/^/# /' "$T/check.log" | tail -n 15; fi
 }
+# An emulated machine (tests/vm/run) takes its time.
+PATIENCE=1
+[ ! -e /sys/class/virtio-ports ] || PATIENCE=6
 # wait_for SECONDS COMMAND...: polls until it succeeds
 wait_for() {
-    local until=$((${EPOCHREALTIME/./} + $1 * 1000000))
+    local until=$((${EPOCHREALTIME/./} + $1 * 1000000 * PATIENCE))
     shift
     until "$@" >/dev/null 2>&1; do
         [ "${EPOCHREALTIME/./}" -lt "$until" ] || return 1
