@@ -7,13 +7,16 @@
  *   flood record PORT FILE                          every CONNECT_REQ to PORT that passes; until
  * TERM
  *
- * For namespaces made by a test; the sources are 198.18.0.0/15, which is nobody's.
+ * For namespaces made by a test; the sources are 198.18.0.0/15 and 2001:db8:f000::/40, which are
+ * nobody's.
  */
 #include <arpa/inet.h>
 #include <net/ethernet.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <netinet/udp.h>
 #include <sodium.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,17 +30,35 @@
 #define BATCH    64
 #define RECORDED 4096
 
-struct packet {
-    struct iphdr ip;
+/* What follows the address family's own header. */
+struct body {
     struct udphdr udp;
     uint8_t req[WIRE_CONNECT_REQ_LEN];
+} __attribute__((packed));
+
+struct packet {
+    union {
+        struct iphdr ip4;
+        struct ip6_hdr ip6;
+        uint8_t bytes[sizeof(struct ip6_hdr) + sizeof(struct body)];
+    };
+    size_t len;
+};
+
+/* As it was captured: IPv4 without options. */
+struct captured {
+    struct iphdr ip;
+    struct body body;
 } __attribute__((packed));
 
 enum kind { KIND_BAD, KIND_VALID, KIND_REPLAY };
 
 static enum kind kind;
 static struct mac_keys keys;
-static struct sockaddr_in to = {.sin_family = AF_INET};
+static struct sockaddr_in to4 = {.sin_family = AF_INET};
+static struct sockaddr_in6 to6 = {.sin6_family = AF_INET6};
+static bool is_ip6;
+static uint16_t port;
 static uint8_t recorded[RECORDED][WIRE_CONNECT_REQ_LEN];
 static size_t n_recorded;
 
@@ -75,21 +96,68 @@ static void fill_request(uint8_t *req, uint64_t number)
         mac1_put(&keys, req);
 }
 
+static struct body *head4(struct packet *p, uint64_t bits)
+{
+    p->ip4.version = 4;
+    p->ip4.ihl = 5;
+    p->ip4.ttl = 64;
+    p->ip4.protocol = IPPROTO_UDP;
+    p->ip4.saddr = htonl(0xc6120000U | (bits & 0x1ffff));
+    p->ip4.daddr = to4.sin_addr.s_addr;
+    p->len = sizeof(p->ip4) + sizeof(struct body);
+    return (struct body *)(p->bytes + sizeof(p->ip4));
+}
+
+/* Every packet from another /64. */
+static struct body *head6(struct packet *p, uint64_t bits)
+{
+    static const uint8_t net[5] = {0x20, 0x01, 0x0d, 0xb8, 0xf0};
+
+    p->ip6.ip6_flow = htonl(6U << 28);
+    p->ip6.ip6_plen = htons(sizeof(struct body));
+    p->ip6.ip6_nxt = IPPROTO_UDP;
+    p->ip6.ip6_hlim = 64;
+    memcpy(&p->ip6.ip6_src, net, sizeof(net));
+    memcpy((uint8_t *)&p->ip6.ip6_src + sizeof(net), &bits, sizeof(bits));
+    p->ip6.ip6_dst = to6.sin6_addr;
+    p->len = sizeof(p->ip6) + sizeof(struct body);
+    return (struct body *)(p->bytes + sizeof(p->ip6));
+}
+
+static uint32_t sum16(const uint8_t *data, size_t len)
+{
+    uint32_t sum = 0;
+
+    for (size_t i = 0; i < len; i += 2)
+        sum += (uint32_t)data[i] << 8 | data[i + 1];
+    return sum;
+}
+
+/* Over IPv4 it may be left out, over IPv6 not (RFC 8200, 8.1). */
+static uint16_t checksum6(const struct packet *p, const struct body *body)
+{
+    uint32_t sum = sum16((const uint8_t *)&p->ip6.ip6_src, 32) + IPPROTO_UDP + sizeof(*body) +
+                   sum16((const uint8_t *)body, sizeof(*body));
+
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    sum = ~sum & 0xffff;
+    return htons((uint16_t)(sum ? sum : 0xffff));
+}
+
 static void fill_packet(struct packet *p, uint64_t number)
 {
     const uint64_t bits = random64();
+    struct body *body;
 
     memset(p, 0, sizeof(*p));
-    p->ip.version = 4;
-    p->ip.ihl = 5;
-    p->ip.ttl = 64;
-    p->ip.protocol = IPPROTO_UDP;
-    p->ip.saddr = htonl(0xc6120000U | (bits & 0x1ffff));
-    p->ip.daddr = to.sin_addr.s_addr;
-    p->udp.source = htons((uint16_t)(1024 + (bits >> 32) % 60000));
-    p->udp.dest = to.sin_port;
-    p->udp.len = htons(sizeof(p->udp) + sizeof(p->req)); /* no checksum: allowed over IPv4 */
-    fill_request(p->req, number);
+    body = is_ip6 ? head6(p, bits) : head4(p, bits);
+    body->udp.source = htons((uint16_t)(1024 + (bits >> 32) % 60000));
+    body->udp.dest = htons(port);
+    body->udp.len = htons(sizeof(*body));
+    fill_request(body->req, number);
+    if (is_ip6)
+        body->udp.check = checksum6(p, body);
 }
 
 static double seconds_since(const struct timespec *start)
@@ -106,7 +174,7 @@ static void flood(double rate, double seconds)
     static struct packet packets[BATCH];
     struct iovec iovs[BATCH];
     struct mmsghdr msgs[BATCH];
-    const int fd = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
+    const int fd = socket(is_ip6 ? AF_INET6 : AF_INET, SOCK_RAW, IPPROTO_RAW);
     const int size = 4 << 20;
     struct timespec start;
     uint64_t sent = 0;
@@ -123,9 +191,13 @@ static void flood(double rate, double seconds)
 
         for (; sent + n < due && n < BATCH; n++) {
             fill_packet(&packets[n], sent + n);
-            iovs[n] = (struct iovec){.iov_base = &packets[n], .iov_len = sizeof(packets[n])};
+            iovs[n] = (struct iovec){.iov_base = packets[n].bytes, .iov_len = packets[n].len};
             msgs[n].msg_hdr = (struct msghdr){
-                .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = &iovs[n], .msg_iovlen = 1};
+                .msg_name = is_ip6 ? (void *)&to6 : (void *)&to4,
+                .msg_namelen = is_ip6 ? sizeof(to6) : sizeof(to4),
+                .msg_iov = &iovs[n],
+                .msg_iovlen = 1,
+            };
         }
         for (unsigned int done = 0; done < n;) {
             const int rc = sendmmsg(fd, msgs + done, n - done, 0);
@@ -142,11 +214,11 @@ static void flood(double rate, double seconds)
     close(fd);
 }
 
-static void record(uint16_t port, const char *path)
+static void record(uint16_t server_port, const char *path)
 {
     const int fd = socket(AF_PACKET, SOCK_DGRAM, htons(ETH_P_ALL));
     FILE *file = fopen(path, "w");
-    struct packet p;
+    struct captured p;
 
     if (fd < 0 || !file)
         die("record");
@@ -156,9 +228,9 @@ static void record(uint16_t port, const char *path)
         const ssize_t n = recv(fd, &p, sizeof(p), MSG_TRUNC);
 
         if (n != sizeof(p) || p.ip.version != 4 || p.ip.ihl != 5 || p.ip.protocol != IPPROTO_UDP ||
-            p.udp.dest != htons(port) || p.req[0] != WIRE_CONNECT_REQ)
+            p.body.udp.dest != htons(server_port) || p.body.req[0] != WIRE_CONNECT_REQ)
             continue;
-        fwrite(p.req, sizeof(p.req), 1, file);
+        fwrite(p.body.req, sizeof(p.body.req), 1, file);
         fflush(file);
     }
 }
@@ -185,11 +257,14 @@ int main(int argc, char **argv)
         return 1;
     if (argc == 4 && strcmp(argv[1], "record") == 0)
         record((uint16_t)atoi(argv[2]), argv[3]);
-    if (argc < 6 || inet_pton(AF_INET, argv[2], &to.sin_addr) != 1) {
+    is_ip6 = argc > 2 && strchr(argv[2], ':') != NULL;
+    if (argc < 6 || inet_pton(is_ip6 ? AF_INET6 : AF_INET, argv[2],
+                              is_ip6 ? (void *)&to6.sin6_addr : (void *)&to4.sin_addr) != 1) {
         fprintf(stderr, "usage: see the first lines of flood.c\n");
         return 64;
     }
-    to.sin_port = htons((uint16_t)atoi(argv[3]));
+    /* A raw socket's address has no port: IPv6 would refuse it. */
+    port = (uint16_t)atoi(argv[3]);
     if (argc == 7 && strcmp(argv[1], "valid") == 0 && cred_key_decode(argv[6], key) == 0) {
         kind = KIND_VALID;
         mac_keys_init(&keys, key);
