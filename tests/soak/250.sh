@@ -89,6 +89,7 @@ while (!$stop) {
         $sent++ if defined send($fd{$i}, $data, 0, $to);
     }
     select(undef, undef, undef, 1);
+    select(undef, undef, undef, 2) if $stop;    # the last ones are on their way
     for my $i ($first .. $last) {
         while (defined recv($fd{$i}, my $b, 200, MSG_DONTWAIT)) {
             my ($type, $id) = unpack("x20Cx3n", $b);
