@@ -19,7 +19,7 @@ static void check(bool good)
 
 void fake_init(struct fake *fake)
 {
-    *fake = (struct fake){.objects = net_set_new(), .next_ifindex = 2, .die_at = NONE};
+    *fake = (struct fake){.objects = net_set_new(), .next_ifindex = 2};
     check(fake->objects != NULL);
     fake_link(fake, "lo", "", "", true);
 }
@@ -368,10 +368,8 @@ static int fake_apply(void *ctx, const struct net_op *ops, size_t n, net_refused
             fake->apply_times--;
             return err_set(err, fake->apply_rc, "%s", strerror(-fake->apply_rc));
         }
-        if (fake->asked == fake->die_at)
-            fake->died(fake);
         if (fake->before_op)
-            fake->before_op(fake, nth);
+            fake->before_op(fake);
         fake->asked++;
         rc = refusal(fake, &ops[i], nth);
         if (rc == 0)

@@ -32,9 +32,7 @@ struct fake {
     unsigned int apply_times; /* so many calls */
     int dump_rc;              /* a dump fails with it */
     unsigned int dump_times;
-    void (*before_op)(struct fake *fake, size_t i); /* somebody else is at work, too */
-    void (*died)(struct fake *fake);                /* called instead of operation die_at */
-    size_t die_at;
+    void (*before_op)(struct fake *fake); /* somebody else is at work, too */
 
     struct net_monitor_news news; /* what the monitor will read, once */
     int news_rc;

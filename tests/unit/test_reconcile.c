@@ -509,6 +509,44 @@ static void test_drift_random(void **state)
     assert_true(status().in_sync);
 }
 
+/* While we are at work, somebody takes away what is ours, links as well. */
+static void meddle(struct fake *k)
+{
+    size_t n = net_set_count(k->objects);
+    struct net_object victim = *net_set_at(k->objects, any((uint32_t)n));
+
+    if (any(3) || is_foreign(&victim) || victim.kind == NET_KIND_SETTING ||
+        (victim.kind == NET_KIND_LINK && strcmp(victim.dev, "tun0") == 0))
+        return;
+    if (victim.kind == NET_KIND_LINK && any(2))
+        fake_set_up(k, victim.dev, !victim.link.up);
+    else
+        fake_remove(k, &victim);
+}
+
+static void test_meddling(void **state)
+{
+    _cleanup_(free_p) char *foreign = lines(true);
+
+    (void)state;
+    for (unsigned int i = 0; i < ROUNDS; i++) {
+        _cleanup_(net_set_freep) struct net_set *set = any_sorted_wish();
+        _cleanup_(free_p) char *after = NULL;
+
+        fake.before_op = meddle;
+        want(set);
+        fake.before_op = NULL;
+        /* Past the longest pause of a fight. */
+        pass(121000);
+        pass(121000);
+        if (!net_plan_empty(net_reconciler_last(r)) || status().error[0])
+            fail_msg("round %u: %s", i, news);
+        news[0] = '\0';
+        after = lines(true);
+        assert_string_equal(after, foreign);
+    }
+}
+
 static struct net_set *small_wish(void)
 {
     struct net_set *set = net_set_new();
@@ -914,6 +952,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_faults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_drift_random, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_meddling, setup, teardown),
         cmocka_unit_test_setup_teardown(test_told_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_consequences_are_not_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_report_only, setup, teardown),
