@@ -18,7 +18,7 @@
 #define USERS       6
 #define DEVICES     5
 #define MAX_CLIENTS 9
-#define STEPS       200000
+#define STEPS       100000
 
 static const char *const keys[USERS] = {
     "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=", "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=",
