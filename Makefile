@@ -284,7 +284,7 @@ NET_TESTS     = $(filter $(B)/tests/net/%,$(TESTS))
 RUN = VPN_BIN=$(abspath $(BIN)) VPN_SANITIZE='$(SANITIZE)' VPN_BUILD=$(abspath $(B)) tests/run
 TEST_JOBS ?= 1
 
-.PHONY: all tests check check-threads test test-quick soak demo deps install lint fuzz bench clean
+.PHONY: all tests check check-threads test test-quick soak demo deps install lint fuzz bench bench-sessions clean
 
 tests: $(TESTS) $(HELPERS)
 
@@ -420,6 +420,10 @@ bench-qos: all tests
 	$(Q)VPN_BIN=$(abspath $(BIN)) VPN_BUILD=$(abspath $(B)) tests/bench/qos $(BENCH)
 	$(Q)VPN_BIN=$(abspath $(BIN)) VPN_BUILD=$(abspath $(B)) tests/bench/qos -u 200 --no-picture $(BENCH)
 	$(Q)$(B)/tests/bench/qoscost
+
+# Logins, memory and the price of a packet beside many sessions; BENCH are the numbers of them.
+bench-sessions: all
+	$(Q)VPN_BIN=$(abspath $(BIN)) tests/bench/sessions $(BENCH)
 
 # ---- install ---------------------------------------------------------------------------------------
 
