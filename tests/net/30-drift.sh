@@ -15,6 +15,7 @@ dump() { # ours
     ip -n "$SRV" rule | grep 'proto 86'
     ip -n "$SRV" -6 rule | grep 'proto 86'
     tc -n "$SRV" qdisc show | grep -v noqueue | sort
+    for dev in tun0 ifb-tun0; do tc -n "$SRV" class show dev $dev | sort; done
     srv nft list ruleset
 }
 foreign() { # others'
@@ -56,6 +57,8 @@ to "$T/foreign" foreign
 server_config 'forwarding: true' 'masquerade: [{from: 10.8.0.0/24, device: eth1}]' \
     'routes:' '  - {to: 10.20.0.0/16, via: 192.168.100.2, metric: 50}' \
     '  - {to: default, device: tun0, table: 101}' \
+    'qos:' '  download: 50mbit' '  upload: 20mbit' '  default-class: normal' \
+    '  classes: {normal: {rate: 3mbit, ceil: 6mbit}}' \
     'rules:' '  - {priority: 10101, uids: 1101, table: 101}' \
     '  - {priority: 300, from: "fd08::/64", table: main, suppress-prefixlength: 0}'
 user_add alice
@@ -80,6 +83,13 @@ check "alice connects" client_connected alice
 to "$T/good" dump
 
 ip_() { ip -n "$SRV" "$@"; }
+# the first class with alice's rate, made faster
+change_rate() {
+    local at
+    at=$(tc -n "$SRV" class show dev tun0 | grep 'rate 3Mbit' | sed -n '1s/class htb \([^ ]*\) parent \([^ ]*\) .*/parent \2 classid \1/p')
+    # shellcheck disable=SC2086 # words on purpose
+    tc -n "$SRV" class change dev tun0 $at htb rate 9mbit
+}
 R="ip -n $SRV route show" M="ip netns exec $SRV nft list table inet vpn"
 harm "a rule" "ip -n $SRV rule" "10101:" ip_ rule del priority 10101
 harm "a rule of IPv6" "ip -n $SRV -6 rule" "300:" ip_ -6 rule del priority 300
@@ -90,6 +100,12 @@ harm "the MTU" "ip -n $SRV link show tun0" "mtu 1400" ip_ link set tun0 mtu 1300
 harm "the link, down" "$R table 101" "default dev tun0" ip_ link set tun0 down
 harm "the packet filter" "$M" "masquerade" srv nft delete table inet vpn
 harm "a chain of it" "$M" "masquerade" srv nft flush chain inet vpn postrouting
+Q="tc -n $SRV class show dev tun0" F="tc -n $SRV filter show dev tun0"
+harm "a class's rate" "$Q" "rate 3Mbit ceil 6Mbit" change_rate
+harm "the queueing" "$Q" "rate 3Mbit ceil 6Mbit" tc -n "$SRV" qdisc del dev tun0 root
+harm "another queueing in its place" "$Q" "rate 3Mbit ceil 6Mbit" tc -n "$SRV" qdisc replace dev tun0 root pfifo
+harm "the filters" "$F" "flowid" tc -n "$SRV" filter del dev tun0
+harm "the device for the way up" "tc -n $SRV class show dev ifb-tun0" "rate 3Mbit ceil 6Mbit" ip_ link del ifb-tun0
 harm "a rule that was added" "ip -n $SRV rule | grep -c 4444 | sed s/0/gone/" "gone" \
     ip_ rule add priority 4444 lookup 101 protocol 86
 check "alice still has her tunnel" cli ping -c 2 -i 0.2 -W 2 192.168.100.2
