@@ -355,7 +355,7 @@ int change_apply(struct server *s, struct change *c, const struct change_wish *w
     follow_through(s, c->now, &c->follow);
     if (qos_offload(then) != qos_offload(s->config))
         device_offload(s);
-    shaper_complain(s);
+    shaper_announce(s);
     keeper_configure(s);
     keeper_changed(s);
     say(s, c, wish);

@@ -300,7 +300,7 @@ static int open_kernel(struct server *s, struct err *err)
     netfilter_open(s);
     forwarding_open(s);
     rc = keeper_start(s, err);
-    shaper_complain(s);
+    shaper_announce(s);
     for (size_t i = 0; rc == 0 && i < s->config->n_addresses; i++)
         log_info("TUN address configured: %s", ip_prefix_format(&s->config->addresses[i], text));
     return rc;

@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/rate.h"
 #include "daemon/desired.h"
 #include "daemon/qos.h"
 #include "daemon/server.h"
@@ -124,14 +125,18 @@ static int present_tree(struct server *s, struct qos_tree **tree)
     return rc;
 }
 
-void shaper_complain(struct server *s)
+void shaper_announce(struct server *s)
 {
-    char said[QOS_COMPLAINTS_MAX][QOS_COMPLAINT_SIZE];
+    char said[QOS_COMPLAINTS_MAX][QOS_COMPLAINT_SIZE], down[RATE_STRLEN], up[RATE_STRLEN];
+    const struct config_qos *qos = &s->config->qos;
     size_t n;
 
     if (!qos_wanted(s->config))
         return;
     probe(s->shaper);
+    if (s->shaper->support.htb && s->shaper->support.u32)
+        log_info("QoS initialized: download %s, upload %s, %zu classes",
+                 rate_format(qos->download, down), rate_format(qos->upload, up), qos->n_classes);
     n = qos_complaints(s->config, &s->shaper->support, NULL, said);
     for (size_t i = 0; i < n; i++)
         log_warning("%s", said[i]);

@@ -23,14 +23,14 @@ void shaper_close(struct server *s);
  * shaper_add() - the trees that @config and the present sessions want
  *
  * The first time that rates are asked for, the kernel is tried out.  What it cannot do is left out:
- * see shaper_complain().
+ * see shaper_announce().
  *
  * Return: 0 or -errno.
  */
 int shaper_add(struct server *s, const struct config *config, struct net_set *set, struct err *err);
 
-/** shaper_complain() - log what of the configuration in force cannot be. */
-void shaper_complain(struct server *s);
+/** shaper_announce() - log that users have rates now, and what of the wish cannot be. */
+void shaper_announce(struct server *s);
 
 /** shaper_status() - for `vpnctl status`: {"state": "active", "reasons": [...]}; NULL without qos.
  */

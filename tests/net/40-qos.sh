@@ -119,6 +119,7 @@ check "vpnctl -j qos: bob's rate" [ "$(leaf_json bob rate)" = 1000000 ]
 check "vpnctl -j qos: what bob has received" [ "$(leaf_json bob bytes)" -gt 500000 ]
 check "vpnctl qos: a row for each direction" \
     sh -c "grep -A1 -E '^alice +vip +down +8.00 Mbit/s +12.0 Mbit/s' $T/qos.txt | grep -qE '^ +up +3.00 Mbit/s'"
+check "the log says so" grep -q 'QoS initialized: download 20mbit, upload 10mbit, 2 classes' "$T/server.log"
 check "vpnctl status: rates are in force" grep -qE '^  rates +active, leaf (fq_codel|bfifo)' "$T/status.txt"
 
 # ---- changes in place --------------------------------------------------------------------------------
