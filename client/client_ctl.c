@@ -82,6 +82,8 @@ static json_t *report_tunnel(const struct client *c, const struct tunnel *t)
                     (json_int_t)rx, "tx_bytes", (json_int_t)tx, "message", t->message);
     if (out)
         json_object_set_new(out, "dns", report_name_servers(t));
+    if (out)
+        json_object_set_new(out, "blocks", json_boolean(t->profile->block_when_down));
     if (out && peer)
         put_session(out, c, t, peer);
     return out;
@@ -94,16 +96,24 @@ static json_t *report_guard(const struct client *c)
     return json_pack("{s:s, s:s}", "state", "missing", "reason", c->unguarded.msg);
 }
 
+/* How the kernel stands to what the tunnels need. */
 static json_t *report_kernel(const struct client *c)
 {
     struct net_reconciler_status s;
+    json_t *out;
 
     keeper_status(c->keeper, &s);
-    return json_pack("{s:b, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:s}", "in_sync",
-                     (int)s.in_sync, "wanted", (int)s.wanted, "waiting", (int)s.waiting, "refused",
-                     (int)s.refused, "clashes", (int)s.clashes, "drifted", (int)s.drifted, "drifts",
-                     (json_int_t)s.drifts, "runs", (json_int_t)s.runs, "operations",
-                     (json_int_t)s.operations, "resyncs", (json_int_t)s.resyncs, "error", s.error);
+    out = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "in_sync", (int)s.in_sync,
+                    "wanted", (json_int_t)s.wanted, "waiting", (json_int_t)s.waiting, "refused",
+                    (json_int_t)s.refused, "clashes", (json_int_t)s.clashes, "drifted",
+                    (json_int_t)s.drifted, "drifts", (json_int_t)s.drifts, "operations",
+                    (json_int_t)s.operations, "runs", (json_int_t)s.runs, "resyncs",
+                    (json_int_t)s.resyncs);
+    if (out && s.error[0])
+        json_object_set_new(out, "error", json_string(s.error));
+    if (out && s.last_drift_ms)
+        json_object_set_new(out, "last_drift", report_mono(c, s.last_drift_ms));
+    return out;
 }
 
 static json_t *report_status(struct client *c)

@@ -235,10 +235,14 @@ static void tunnel(struct render_table *table, const struct cmd *cmd, const json
                       cmd_text(json, "device"));
     if (json_is_string(json_object_get(json, "message")))
         line(table, "", RENDER_STYLE_PLAIN, cmd_text(json, "message"));
+    if (strcmp(state, "connected") != 0 && json_is_true(json_object_get(json, "blocks")))
+        line(table, "", RENDER_STYLE_WARN, "what it carries is blocked meanwhile");
     if (strcmp(state, "connected") != 0)
         return;
 
     line_list(table, "  addresses", json, "addresses");
+    if (json_array_size(json_object_get(json, "dns")) > 0)
+        line_list(table, "  name servers", json, "dns");
     render_table_cell(table, RENDER_STYLE_DIM, "    connected");
     render_table_cell(table, RENDER_STYLE_PLAIN, "for %s, last heard %s ago",
                       cmd_age(cmd, json, "since", since),

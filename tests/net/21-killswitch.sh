@@ -80,6 +80,7 @@ client_start alice
 check "the client says that it blocks" blocked_start
 check "before the first login IPv4 is refused" wait_for 3 refused 198.51.100.1
 check "IPv6 as well" refused 2001:db8:9::1
+check "status says so" sh -c "ip netns exec $CLI '$BIN/vpnctl' -s '$T/alice.sock' status | grep -q 'blocked meanwhile'"
 witness_start
 ip netns exec "$CLI" perl "$T/send.pl" 4 & PIDS+=($!)
 ip netns exec "$CLI" perl "$T/send.pl" 6 & PIDS+=($!)
@@ -103,7 +104,7 @@ ip -n "$SRV" addr add 192.0.2.12/24 dev eth0
 echo 192.0.2.12 >"$T/name"
 check "the server starts elsewhere" server_start
 check "the client finds it" wait_for 30 reaches 198.51.100.1
-check "there" grep -q 'connecting to vpn.test:51820 (192.0.2.12)' "$T/client-alice.log"
+check "there" sh -c "ip netns exec $CLI '$BIN/vpnctl' -j -s '$T/alice.sock' status | grep -q '\"192.0.2.12:51820\"'"
 check "the way back follows" sh -c "ip -n $CLI rule | grep -q 'to 192.0.2.12 uidrange 0-0' && ! ip -n $CLI rule | grep -q 192.0.2.11"
 
 # The client dies.

@@ -44,7 +44,7 @@ for my $to (pack_sockaddr_in(4053, inet_aton('198.51.100.1')), pack_sockaddr_in6
     if (socket($s, sockaddr_family($to), SOCK_DGRAM, 0) && connect($s, $to) && send($s, 'x', 0)) {
         my $bits = '';
         vec($bits, fileno($s), 1) = 1;
-        recv($s, $got, 100, 0) if select($bits, undef, undef, 2) > 0;
+        recv($s, $got, 100, 0) if select($bits, undef, undef, 1) > 0;
     } else { $got = 'refused' }
     print "$got ";
 }
