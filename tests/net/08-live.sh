@@ -52,7 +52,6 @@ reload() {
 refused() { ! reload; }
 reload_said() { [ "$(grep -cE 'not reloaded|configuration reloaded' "$T/server.log")" -ge "$1" ]; }
 logins() { grep -c 'authentication successful' "$T/client-$1.log"; }
-vpnctl() { srv "$BIN/vpnctl" "$@" -s "$T/etc/vpn.sock"; }
 state_of() { vpnctl users | grep -E "^$1 +$2 "; }
 pushed() { # NS COUNT: routes of the client in both families
     [ "$(($(ip -n "$1" route show proto 87 | wc -l) + $(ip -n "$1" -6 route show proto 87 | wc -l)))" = "$2" ]

@@ -20,13 +20,6 @@ back_within() {
 }
 traffic() { ip netns exec "$CLI" ping -i 0.1 -W 1 10.8.0.1 >/dev/null 2>&1 & TRAFFIC=$!; PIDS+=($TRAFFIC); }
 quiet() { kill $TRAFFIC; wait $TRAFFIC 2>/dev/null; }
-# Orphaned by kill -9, enclave and spawner end by themselves; the port must be free again.
-crash() {
-    kill -9 "$SERVER"
-    wait "$SERVER" 2>/dev/null
-    wait_for 5 sh -c "! ip netns pids $SRV | grep -q ."
-}
-
 server_start || { show_logs; exit 1; }
 client_start alice
 check "the client connects" client_connected alice

@@ -7,52 +7,13 @@
 . "$(dirname "$0")/lib.sh"
 topo_up
 server_config
-tunnels=6
-{
-    echo 'version: 1'
-    echo "state: $T/state"
-    echo "control: {socket: $T/many.sock}"
-    echo 'tunnels:'
-} >"$T/many.yaml"
-chmod 600 "$T/many.yaml"
-for ((i = 1; i <= tunnels; i++)); do
-    user_add "u$i" 192.0.2.1:51820 --key
-    # The profile's one tunnel, under another name, on a device of its own.
-    sed -n '/^tunnels:/,$p' "$T/u$i.client.yaml" | sed "1d; s/device: .*/device: t$i/; s/^  [^ ].*:$/  u$i:/" >>"$T/many.yaml"
-    grep -q 'device:' "$T/u$i.client.yaml" || echo "    device: t$i" >>"$T/many.yaml"
-    # One host, one server, six tunnels: each has a route of its own length to it.
-    printf '    routes: [10.8.0.%d/%d]\n' $((i == 1)) $((33 - i)) >>"$T/many.yaml"
-done
+many_config 6
 
-vpnctl() { srv "$BIN/vpnctl" "$@" -s "$T/etc/vpn.sock"; }
-sessions() { [ "$(vpnctl users | grep -c ' online ')" = "$1" ]; }
-# addresses: "u1 t1 10.8.0.10 fd08::10" line by line, as the server says
-addresses() { vpnctl users | awk '$2 == "online" { print $1, $3, $4 }' | sort; }
-many_start() {
-    ip netns exec "$CLI" "$BIN/vpn-client" -c "$T/many.yaml" >"$T/client-many.log" 2>&1 &
-    MANY=$!
-    PIDS+=("$MANY")
-}
-crash() {
-    kill -9 "$SERVER"
-    wait "$SERVER" 2>/dev/null
-    wait_for 5 sh -c "! ip netns pids $SRV | grep -q ."
-}
-traffic_start() { # every tunnel sends something, so that a dead server is noticed at once
-    local i
-    TRAFFIC=()
-    for ((i = 1; i <= tunnels; i++)); do
-        ip netns exec "$CLI" ping -q -I "t$i" -i 0.2 -W 1 10.8.0.1 >/dev/null 2>&1 &
-        TRAFFIC+=($!)
-    done
-    PIDS+=("${TRAFFIC[@]}")
-}
-traffic_stop() { kill "${TRAFFIC[@]}"; wait "${TRAFFIC[@]}" 2>/dev/null; }
 unique() { [ -z "$(vpnctl users | awk '$2 == "online" { print $3; print $4 }' | tr -d , | grep -v '^-$' | sort | uniq -d)" ]; }
 
 check "the server starts" server_start
 many_start
-check "six tunnels are up" wait_for 15 sessions 6
+check "six tunnels are up" wait_for 15 online 6
 addresses >"$T/first"
 vpnctl -j users >"$T/users.json"
 check "JSON has integers for bytes, and times of RFC 3339" sh -c "
@@ -66,27 +27,27 @@ check "the state folder is nobody else's" sh -c "[ \"\$(stat -c %a '$T/etc/state
 stop "$SERVER"
 check "after a clean stop no log is left to be read back" test ! -e "$T/etc/state/leases.db-wal"
 server_start
-check "clean restart: all come back" wait_for 10 sessions 6
+check "clean restart: all come back" wait_for 10 online 6
 addresses >"$T/now"
 check "to the same addresses" diff "$T/first" "$T/now"
 check "the server says what it found" grep -q '6 leases of an earlier run' "$T/server.log"
 
 # Dead at any moment: while clients come, have just come, are there.
-traffic_start
+many_traffic 6
 for round in 1 2 3 4 5 6 7 8; do
     crash
     server_start
     sleep "0.$((round * 13 % 10))" # some are back by now, some are not
 done
-check "killed eight times while they come back: all come back" wait_for 20 sessions 6
+check "killed eight times while they come back: all come back" wait_for 20 online 6
 addresses >"$T/now"
 check "to the same addresses again" diff "$T/first" "$T/now"
 check "the file was always good" sh -c "! ls '$T/etc/state' | grep -q unusable"
 
 # ---- devices that were away -----------------------------------------------------------------------
-traffic_stop
+many_quiet
 stop "$MANY"
-check "all have left" wait_for 5 sessions 0
+check "all have left" wait_for 5 online 0
 away() { vpnctl users -a | awk '$2 == "offline" && $3 != "-" { print $1, $3, $4 }' | sort; }
 away >"$T/now"
 check "vpnctl users -a shows what they will find" diff "$T/first" "$T/now"
@@ -106,7 +67,7 @@ check "the newcomer connects" client_connected newcomer
 new4=$(inner ip -4 -o addr show dev tun0 | sed 's/.*inet \([0-9.]*\).*/\1/')
 check "to an address of nobody else's ($new4)" sh -c "! grep -q ' $new4,\\? ' '$T/first'"
 many_start
-check "the six come back" wait_for 15 sessions 7
+check "the six come back" wait_for 15 online 7
 addresses | grep -v newcomer >"$T/now"
 check "to the addresses they had before" diff "$T/first" "$T/now"
 stop "$NEWCOMER"
@@ -132,7 +93,7 @@ chown root "$T/etc/state"; chmod 755 "$T/etc/state"
 rm -f "$T/etc/state/leases.db"*
 check "a read-only folder: the server starts" server_start
 check "and says what follows from it" grep -q 'state/leases.db: Permission denied: until this is mended, devices may not' "$T/server.log"
-check "all come back" wait_for 10 sessions 6
+check "all come back" wait_for 10 online 6
 check "vpnctl status says it, too" sh -c "ip netns exec $SRV $BIN/vpnctl status -s $T/etc/vpn.sock | grep -q 'Permission denied'"
 chmod 777 "$T/etc/state"
 check "when it is mended, it works again" wait_for 15 grep -q 'leases are written to .* again' "$T/server.log"
@@ -140,11 +101,11 @@ check "it was said once" sh -c "[ \$(grep -c 'until this is mended' '$T/server.l
 addresses >"$T/now"
 crash
 server_start
-traffic_start
-check "and all is there after a crash" wait_for 20 sessions 6
+many_traffic 6
+check "and all is there after a crash" wait_for 20 online 6
 addresses >"$T/later"
 check "at the same addresses" diff "$T/now" "$T/later"
-traffic_stop
+many_quiet
 
 # ---- a disk that is full --------------------------------------------------------------------------
 # A file system of 80 KiB, in a mount namespace of the server's own, is soon filled by the log.
@@ -154,17 +115,17 @@ ip netns exec "$SRV" unshare -m sh -c "mount -t tmpfs -o size=80k,mode=777 tmpfs
     exec $BIN/vpn-server -c $T/etc/vpn.yaml" >"$T/server.log" 2>&1 & SERVER=$!
 PIDS+=("$SERVER")
 check "a small disk: the server starts" wait_for 10 grep -q ': running\|^running' "$T/server.log"
-check "all come back" wait_for 20 sessions 6
+check "all come back" wait_for 20 online 6
 fill() { # u1 goes and comes, and each time a little more is written
     grep -q 'leases.db: database or disk is full' "$T/server.log" && return
     vpnctl kick u1
-    wait_for 2 sessions 5
+    wait_for 2 online 5
     kill -HUP "$MANY" # he was told to wait for his operator
-    wait_for 3 sessions 6
+    wait_for 3 online 6
     false
 }
 check "it is full, and that is said" wait_for 30 fill
-check "the service goes on" wait_for 20 sessions 6
+check "the service goes on" wait_for 20 online 6
 check "it was said once" sh -c "[ \$(grep -c 'until this is mended' '$T/server.log') = 1 ]"
 addresses >"$T/now"
 nsenter -t "$SERVER" -m mount -o remount,size=4m "$T/etc/state"
@@ -184,7 +145,7 @@ stop "$MANY"; stop "$SERVER"
 printf 'server:\n  session-timeout: 6s\n' >"$T/etc/vpn.yaml.d/20-test.yaml"
 server_start
 many_start
-check "six are there" wait_for 15 sessions 6
+check "six are there" wait_for 15 online 6
 ip netns exec "$CLI" ping -q -I t1 -i 0.5 -W 1 10.8.0.1 >/dev/null 2>&1 & P=$!
 PIDS+=($P)
 check "who is silent is asked to leave after six seconds" wait_for 15 sh -c "[ \$(grep -c 'no traffic for 6 s' '$T/server.log') -ge 5 ]"

@@ -179,6 +179,53 @@ stop() { # PID: TERM, and its exit status
     kill "$1" 2>/dev/null
     wait "$1"
 }
+# crash: kill -9; enclave and spawner end by themselves, and the port is free again
+crash() {
+    kill -9 "$SERVER"
+    wait "$SERVER" 2>/dev/null
+    wait_for 5 sh -c "! ip netns pids $SRV | grep -q ."
+}
+
+# many_config COUNT: users u1, u2, … and one vpn-client with a tunnel t1, t2, … for each (20 at most)
+many_config() {
+    local i
+    printf 'version: 1\nstate: %s/state\ncontrol: {socket: %s/many.sock}\ntunnels:\n' "$T" "$T" >"$T/many.yaml"
+    chmod 600 "$T/many.yaml"
+    for ((i = 1; i <= $1; i++)); do
+        user_add "u$i" 192.0.2.1:51820 --key
+        # The profile's one tunnel, under another name, on a device of its own.
+        sed -n '/^tunnels:/,$p' "$T/u$i.client.yaml" |
+            sed "1d; s/device: .*/device: t$i/; s/^  [^ ].*:$/  u$i:/" >>"$T/many.yaml"
+        grep -q 'device:' "$T/u$i.client.yaml" || echo "    device: t$i" >>"$T/many.yaml"
+        # One host, one server, many tunnels: each has a route of its own length to it.
+        printf '    routes: [10.8.0.%d/%d]\n' $((i == 1)) $((33 - i)) >>"$T/many.yaml"
+    done
+}
+MANY=0
+many_start() { # leaves the pid in MANY
+    : >"$T/client-many.log"
+    ip netns exec "$CLI" "$BIN/vpn-client" -c "$T/many.yaml" >"$T/client-many.log" 2>&1 &
+    MANY=$!
+    PIDS+=("$MANY")
+}
+# many_traffic COUNT: something goes through each tunnel, until many_quiet
+TRAFFIC=()
+many_traffic() {
+    local i
+    TRAFFIC=()
+    for ((i = 1; i <= $1; i++)); do
+        ip netns exec "$CLI" ping -q -I "t$i" -i 0.3 -W 1 10.8.0.1 >/dev/null 2>&1 &
+        TRAFFIC+=($!)
+    done
+    PIDS+=("${TRAFFIC[@]}")
+}
+many_quiet() { kill "${TRAFFIC[@]}"; wait "${TRAFFIC[@]}" 2>/dev/null; }
+vpnctl() { srv "$BIN/vpnctl" "$@" -s "$T/etc/vpn.sock"; }
+# online COUNT: so many devices are connected
+online() { [ "$(vpnctl users | grep -c ' online ')" = "$1" ]; }
+# addresses: "u1 10.8.0.10, fd08::10" of those who are connected, line by line
+addresses() { vpnctl users | awk '$2 == "online" { print $1, $3, $4 }' | sort; }
+
 status_json() { srv "$BIN/vpnctl" -j -s "$T/etc/vpn.sock" status; }
 enclave_pid() { # PID of a daemon: its enclave's
     local spawner

@@ -191,10 +191,8 @@ static void forgotten(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kept),
-        cmocka_unit_test(fixed_addresses_move),
-        cmocka_unit_test(pool_moves),
-        cmocka_unit_test(last_address),
+        cmocka_unit_test(kept),       cmocka_unit_test(fixed_addresses_move),
+        cmocka_unit_test(pool_moves), cmocka_unit_test(last_address),
         cmocka_unit_test(forgotten),
     };
 
