@@ -314,7 +314,7 @@ test-offloads: all tests
 	    VPN_OFFLOADS=$$o $(RUN) $(filter tests/net/0%.sh tests/net/10% tests/net/11%,$(NET_SCRIPTS)) || exit 1; done
 
 # What needs real time: minutes each.
-soak: all
+soak: all tests
 	$(Q)VPN_TEST_TIMEOUT=7200 $(RUN) $(sort $(wildcard tests/soak/*.sh))
 
 # In one guest with Debian's kernel (VM_KERNEL=backports for the newer one); the rig itself first.
@@ -325,7 +325,7 @@ VM_TESTS += tests/net/40-qos.sh
 .PHONY: test-vm
 test-vm: deps
 	$(Q)+$(MAKE) --no-print-directory all tests
-	$(Q)VPN_TEST_TIMEOUT=600 $(RUN) tests/vm/rig
+	$(Q)VPN_TEST_TIMEOUT=1200 $(RUN) tests/vm/rig tests/vm/clock
 	$(Q)VPN_TEST_TIMEOUT=1200 VPN_BIN=$(abspath $(BIN)) VPN_BUILD=$(abspath $(B)) \
 	    tests/vm/run -k $(VM_KERNEL) -t 3600 tests/run $(VM_TESTS)
 
@@ -396,6 +396,9 @@ $(eval $(call fuzzer,fuzz_ctl,common/ctl.c common/ctl_server.c common/err.c,jans
 
 $(eval $(call fuzzer,fuzz_netlink,$(NETLINK) $(IP),libnl-3.0))
 $(eval $(call fuzzer,fuzz_nft,$(NFT_PURE) $(IP),libnl-3.0))
+# It includes lane.c.
+$(eval $(call fuzzer,fuzz_lane,$(filter-out daemon/datapath/lane.c,$(DATAPATH)) enclave/link.c common/ring.c common/ipc.c common/clock.c common/inner.c common/control.c common/ip.c common/mac.c common/wire.c common/err.c common/log.c common/text.c common/bucket.c common/cred.c enclave/spawner.c common/process.c $(NETLINK),$(SERVER_LIBS)))
+
 # The whole server but its main() and its spawner.
 $(eval $(call fuzzer,fuzz_link,$(filter-out daemon/main.c enclave/spawner.c,$(SERVER_SRC)),$(SERVER_LIBS)))
 
