@@ -20,6 +20,7 @@
 
 struct route_dump {
     struct net_route_filter filter;
+    uint8_t family; /* the one that is read now */
     net_route_each *each;
     void *ctx;
 };
@@ -109,8 +110,8 @@ static int dump_one(const struct nlmsghdr *nlh, void *ctx)
 
     if (rc != 0)
         return rc < 0 ? rc : 0;
-    /* Kernels without strict checking send more than was asked for. */
-    if ((dump->filter.family && route.dst.addr.family != dump->filter.family) ||
+    /* Kernels without strict checking send more than was asked for; without IPv6 all of IPv4's. */
+    if (route.dst.addr.family != dump->family ||
         (dump->filter.table && route.table != dump->filter.table) ||
         (dump->filter.protocol && route.protocol != dump->filter.protocol))
         return 0;
@@ -150,6 +151,7 @@ static int dump_family(struct net_conn *conn, struct route_dump *dump, uint8_t f
     };
     int rc;
 
+    dump->family = family;
     msg = net_msg_new(RTM_GETROUTE, 0, &rtm, sizeof(rtm));
     if (!msg || (dump->filter.table && nla_put_u32(msg, RTA_TABLE, dump->filter.table) < 0))
         return err_set(err, -ENOMEM, "reading routes: out of memory");

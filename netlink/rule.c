@@ -184,6 +184,9 @@ static int dump_family(struct net_conn *conn, struct rule_dump *dump, uint8_t fa
         return err_set(err, -ENOMEM, "reading rules: out of memory");
     rc = net_dump(conn, msg, family == 6 ? RTNLGRP_IPV6_RULE : RTNLGRP_IPV4_RULE, dump_one, dump,
                   err);
+    /* A kernel without IPv6 (ipv6.disable=1) has no rules of it. */
+    if (rc == -EAFNOSUPPORT && family == 6)
+        return 0;
     if (rc == -EBADMSG)
         return err_set(err, rc, "reading rules: the kernel's description is malformed");
     return rc < 0 ? err_prefix(err, rc, "reading rules: ") : rc;
