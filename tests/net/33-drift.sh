@@ -55,7 +55,7 @@ check "the server starts" server_start
 wait_for 3 sh -c "ip -n $SRV route show table 101 | grep -q '^default dev eth1'"
 ours >"$T/good"
 check "what it sets is complete" sh -c "[ \$(grep -cE '10.20|10.66|fd99|default dev eth1|10101:|300:|ip_forward = 1' $T/good) -ge 7 ]"
-srv "$BIN/vpnctl" watch -j -s "$T/etc/vpn.sock" >"$T/watch" &
+ip netns exec "$SRV" "$BIN/vpnctl" watch -j -s "$T/etc/vpn.sock" >"$T/watch" &
 PIDS+=($!)
 
 drift "a route is deleted" ip -n "$SRV" route del 10.20.0.0/16 metric 50
