@@ -269,6 +269,8 @@ $(eval $(call test,test_lower,unit,$(CONF) $(CONFIG) daemon/firewall.c netlink/f
 $(eval $(call test,test_lease_store,unit,$(CONF) $(CONFIG) $(LEASE) daemon/lease_store.c,yaml-0.1 libsodium sqlite3))
 $(eval $(call test,test_roster,unit,daemon/roster.c common/mac.c common/wire.c common/ip.c common/err.c,libsodium))
 $(eval $(call test,test_reload,unit,$(CONF) $(CONFIG) daemon/config_keep.c $(LEASE),yaml-0.1 libsodium))
+$(eval $(call test,test_desired,unit,$(CONF) $(CONFIG) daemon/desired.c daemon/config_diff.c daemon/config_keep.c \
+    daemon/users.c daemon/firewall.c $(filter-out $(IP),$(NET_PURE)),yaml-0.1 libsodium jansson))
 $(eval $(call test,test_history,unit,$(CONF) daemon/history.c daemon/history_file.c,yaml-0.1 libsodium jansson))
 $(eval $(call test,test_profile,unit,$(CONF) $(PROFILE),yaml-0.1 libsodium))
 $(eval $(call test,test_init,unit,$(CONF) $(CONFIG) daemon/init.c,yaml-0.1 libsodium))
@@ -409,6 +411,11 @@ fuzz: $(FUZZERS)
 # Against wireguard-go, OpenVPN and the bare veth, in turn; BENCH are options of tests/bench/run.
 bench: all $(B)/tests/bench/aead
 	$(Q)VPN_BIN=$(abspath $(BIN)) VPN_BUILD=$(abspath $(B)) tests/bench/run $(BENCH)
+
+# One user of 10,000 changed, from vpnctl's start to its end.
+.PHONY: bench-apply
+bench-apply: all
+	$(Q)VPN_BIN=$(abspath $(BIN)) tests/bench/apply
 
 # The engine alone, on a real kernel in a namespace: times of a first apply, of nothing to do.
 $(eval $(call helper,netlink,bench,$(NETLINK) $(IP),libnl-3.0))
