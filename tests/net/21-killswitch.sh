@@ -67,7 +67,7 @@ kill9() { # PID: a client without a chance to clean up
     wait "$1" 2>/dev/null
     wait_for 5 sh -c "! kill -0 $parts 2>/dev/null"
 }
-blocked_start() { wait_for 5 grep -q 'is blocked while it is down' "$T/client-alice.log"; }
+blocked_start() { wait_for 10 grep -q 'is blocked while it is down' "$T/client-alice.log"; }
 
 server_config
 user_add alice vpn.test:51820
@@ -78,7 +78,7 @@ check "outside is reached at first" reaches 198.51.100.1
 
 client_start alice
 check "the client says that it blocks" blocked_start
-check "before the first login IPv4 is refused" wait_for 3 refused 198.51.100.1
+check "before the first login IPv4 is refused" wait_for 8 refused 198.51.100.1
 check "IPv6 as well" refused 2001:db8:9::1
 check "status says so" sh -c "ip netns exec $CLI '$BIN/vpnctl' -s '$T/alice.sock' status | grep -q 'blocked meanwhile'"
 witness_start
@@ -129,7 +129,7 @@ check "IPv6 as well" refused 2001:db8:9::1
 check "all the while nothing has leaked" sh -c "! grep -v '192.0.2.1.53$' '$T/leaks'"
 check "the operator lifts it" cli "$BIN/vpn-client" --unblock
 check "outside is reached, and the witness sees it" reaches 198.51.100.1
-check "so it was no blind one" wait_for 3 leaked
+check "so it was no blind one" wait_for 8 leaked
 mv "$T/away.token" "$T/alice.token"
 
 # Asked to end, it goes without a trace.
