@@ -169,6 +169,8 @@ kill -STOP "$CLIENT" # it would put its table back
 cli nft delete table inet vpn-client
 beside passes "works without the client's table"
 kill -CONT "$CLIENT"
+check "the client puts its table back" wait_for 5 cli nft list table inet vpn-client
+beside stopped "stopped again"
 ip -n "$EVIL" route del 10.8.0.10
 ip -n "$EVIL" -6 route del fd08::10
 check "the client ends" stop "$CLIENT"
