@@ -136,10 +136,11 @@ int firewall_lower(const struct config *config, bool fib, struct net_firewall *o
     guard_addresses(&l);
     for (size_t i = 0; i < config->n_masquerade; i++)
         guard_masquerade(&l, &config->masquerade[i]);
-    if (fib)
-        guard_forwarding(&l);
     for (size_t i = 0; i < config->n_listen; i++)
         untrack(&l, &config->listen[i], fib);
+    /* Behind those, which spare the tunnel's own packets the look-ups of this one. */
+    if (fib)
+        guard_forwarding(&l);
     for (size_t i = 0; i < config->n_masquerade; i++)
         masquerade(&l, &config->masquerade[i]);
     return l.rc;

@@ -269,7 +269,7 @@ static void text_action(struct text *t, const struct net_fw_rule *r)
         text_add(t, "drop");
         break;
     case NET_FW_NOTRACK:
-        text_add(t, "notrack");
+        text_add(t, "notrack accept");
         break;
     case NET_FW_MASQUERADE:
         text_add(t, "masquerade");
@@ -284,20 +284,20 @@ const char *net_fw_rule_format(const struct net_fw_rule *r, char *buf)
     struct text t = {.buf = buf};
 
     buf[0] = '\0';
+    text_addresses(&t, r);
     if (r->iif[0])
         text_add(&t, "iifname \"%s\" ", r->iif);
     if (r->not_iif[0])
         text_add(&t, "iifname != \"%s\" iifname != \"lo\" ", r->not_iif);
     if (r->oif[0])
         text_add(&t, "oifname \"%s\" ", r->oif);
-    text_addresses(&t, r);
+    text_protocol(&t, r);
     if (r->routed_to[0])
         text_add(&t, "fib daddr oifname \"%s\" ", r->routed_to);
     if (r->wrong_way)
         text_add(&t, "fib saddr . iif oif missing ");
     if (r->to_local)
         text_add(&t, "fib daddr type local ");
-    text_protocol(&t, r);
     text_action(&t, r);
     return buf;
 }

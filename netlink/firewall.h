@@ -44,7 +44,7 @@ enum net_fw_chain {
 
 enum net_fw_action {
     NET_FW_DROP, /* and counted */
-    NET_FW_NOTRACK,
+    NET_FW_NOTRACK, /* and let it pass: no later rule of ours is looked at */
     NET_FW_MASQUERADE,
 };
 
@@ -107,7 +107,7 @@ const char *net_fw_chain_name(enum net_fw_chain chain);
  * net_fw_rule_format() - as nft(8) writes it, without the counter
  * @buf: at least NET_FW_FORMAT_SIZE bytes
  *
- * For instance: iifname != "tun0" iifname != "lo" ip daddr 10.8.0.1 drop
+ * For instance: ip daddr 10.8.0.1 iifname != "tun0" iifname != "lo" drop
  *
  * Return: @buf.
  */

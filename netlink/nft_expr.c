@@ -194,6 +194,7 @@ static void act(struct program *p, const struct net_fw_rule *r)
         break;
     case NET_FW_NOTRACK:
         step(p, NET_NFT_NOTRACK);
+        step(p, NET_NFT_ACCEPT);
         break;
     case NET_FW_MASQUERADE:
         if (r->port_first) {
@@ -210,10 +211,11 @@ size_t net_nft_compile(const struct net_fw_rule *rule,
 {
     struct program p = {.exprs = out};
 
-    match_devices(&p, rule);
+    /* What is cheap and seldom true comes first, and what has to be looked up last. */
     match_addresses(&p, rule);
-    match_routing(&p, rule);
+    match_devices(&p, rule);
     match_protocol(&p, rule);
+    match_routing(&p, rule);
     act(&p, rule);
     return p.n;
 }
@@ -364,6 +366,7 @@ static void read_step(struct reader *r, const struct net_nft_expr *e)
     case NET_NFT_BITWISE:
     case NET_NFT_CMP:
     case NET_NFT_COUNTER:
+    case NET_NFT_ACCEPT:
     case NET_NFT_KIND_NUM:
         break;
     }
@@ -412,7 +415,8 @@ const char *net_nft_kind_name(enum net_nft_kind kind)
         [NET_NFT_FIB] = "fib",         [NET_NFT_BITWISE] = "bitwise",
         [NET_NFT_CMP] = "cmp",         [NET_NFT_IMMEDIATE] = "immediate",
         [NET_NFT_COUNTER] = "counter", [NET_NFT_DROP] = "immediate",
-        [NET_NFT_NOTRACK] = "notrack", [NET_NFT_MASQ] = "masq",
+        [NET_NFT_NOTRACK] = "notrack", [NET_NFT_ACCEPT] = "immediate",
+        [NET_NFT_MASQ] = "masq",
     };
 
     return (unsigned int)kind < NET_NFT_KIND_NUM ? names[kind] : "?";

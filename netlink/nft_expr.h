@@ -30,6 +30,7 @@ enum net_nft_kind {
     NET_NFT_IMMEDIATE, /* load of a constant: data, len */
     NET_NFT_COUNTER,
     NET_NFT_DROP,
+    NET_NFT_ACCEPT,
     NET_NFT_NOTRACK,
     NET_NFT_MASQ, /* flags: with the ports in registers 1 and 2, or without */
     NET_NFT_KIND_NUM,

@@ -185,8 +185,9 @@ static int put_expr_data(struct nl_msg *msg, const struct net_nft_expr *e)
         rc = put_be32(msg, NFTA_IMMEDIATE_DREG, e->reg);
         return rc | put_value(msg, NFTA_IMMEDIATE_DATA, e->data, e->len);
     case NET_NFT_DROP:
+    case NET_NFT_ACCEPT:
         rc = put_be32(msg, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-        return rc | put_verdict(msg, NF_DROP);
+        return rc | put_verdict(msg, e->kind == NET_NFT_DROP ? NF_DROP : NF_ACCEPT);
     case NET_NFT_MASQ:
         return put_masq(msg, e);
     case NET_NFT_COUNTER:

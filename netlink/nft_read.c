@@ -145,21 +145,24 @@ static int read_cmp(const struct nlattr *attr, struct net_nft_expr *e)
     }
 }
 
-/* The only verdict that we write: to drop, nowhere to jump. */
-static int read_verdict(const struct nlattr *nest)
+/* The only verdicts that we write: to drop or to accept, nowhere to jump. */
+static int read_verdict(const struct nlattr *nest, struct net_nft_expr *e)
 {
     struct nlattr *attr;
-    int left, rc = 0;
+    uint32_t code = NF_DROP;
+    int left;
 
     nla_for_each_nested(attr, nest, left)
     {
         if (nla_type(attr) != NFTA_VERDICT_CODE)
             return NOT_OURS;
-        rc = expect_be32(attr, NF_DROP);
-        if (rc != 0)
-            return rc;
+        if (get_be32(attr, &code) < 0)
+            return -EBADMSG;
     }
-    return rc;
+    if (code != NF_DROP && code != NF_ACCEPT)
+        return NOT_OURS;
+    e->kind = code == NF_DROP ? NET_NFT_DROP : NET_NFT_ACCEPT;
+    return 0;
 }
 
 static int read_immediate(const struct nlattr *attr, struct net_nft_expr *e)
@@ -174,8 +177,7 @@ static int read_immediate(const struct nlattr *attr, struct net_nft_expr *e)
     nla_for_each_nested(inner, attr, left)
     {
         if (nla_type(inner) == NFTA_DATA_VERDICT) {
-            e->kind = NET_NFT_DROP;
-            return read_verdict(inner);
+            return read_verdict(inner, e);
         }
     }
     return get_value(attr, e->data, &e->len);

@@ -268,6 +268,8 @@ static void test_drift(void **state)
         "add rule inet vpn prerouting fib saddr oif missing counter drop",
         "add rule inet vpn prerouting limit rate 5/second drop",
         "add rule inet vpn output log",
+        "add rule inet vpn output notrack",
+        "add rule inet vpn output accept",
         "add rule inet vpn postrouting masquerade random",
         "add rule inet vpn postrouting snat ip to 192.0.2.9",
         "flush chain inet vpn prerouting",

@@ -432,7 +432,7 @@ static void check_all_there(void)
     shows("tc class show dev ifb-tun0", "class htb 1:5 parent 1:1 leaf 103:");
     shows("tc filter show dev tun0 parent 1:", "flowid 1:5");
     shows("tc filter show dev tun0 ingress", "Egress Redirect to device ifb-tun0");
-    shows("nft list table inet vpn 2>/dev/null", "ip saddr 10.8.0.0/24 masquerade");
+    shows("nft list table inet vpn 2>/dev/null", "oifname \"v0\" masquerade");
     shows("cat /proc/sys/net/ipv4/conf/tun0/send_redirects", "0");
 }
 

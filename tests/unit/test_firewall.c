@@ -39,8 +39,8 @@ static void test_format(void **state)
         {{.not_iif = "tun0"},
          NULL,
          "10.8.0.1/32",
-         "iifname != \"tun0\" iifname != \"lo\" ip daddr 10.8.0.1 drop"},
-        {{.iif = "eth0"}, NULL, "fd08::/64", "iifname \"eth0\" ip6 daddr fd08::/64 drop"},
+         "ip daddr 10.8.0.1 iifname != \"tun0\" iifname != \"lo\" drop"},
+        {{.iif = "eth0"}, NULL, "fd08::/64", "ip6 daddr fd08::/64 iifname \"eth0\" drop"},
         {{.not_iif = "tun0", .routed_to = "tun0", .wrong_way = true},
          NULL,
          NULL,
@@ -49,11 +49,11 @@ static void test_format(void **state)
         {{.to_local = true, .proto = IPPROTO_UDP, .dport = 51820, .action = NET_FW_NOTRACK},
          NULL,
          "0.0.0.0/0",
-         "meta nfproto ipv4 fib daddr type local udp dport 51820 notrack"},
+         "meta nfproto ipv4 udp dport 51820 fib daddr type local notrack accept"},
         {{.chain = NET_FW_OUTPUT, .proto = IPPROTO_UDP, .sport = 53, .action = NET_FW_NOTRACK},
          "2001:db8::1/128",
          NULL,
-         "ip6 saddr 2001:db8::1 udp sport 53 notrack"},
+         "ip6 saddr 2001:db8::1 udp sport 53 notrack accept"},
         {{.chain = NET_FW_POSTROUTING,
           .oif = "eth0",
           .proto = IPPROTO_TCP,
@@ -62,11 +62,11 @@ static void test_format(void **state)
           .port_last = 51819},
          "10.8.0.0/24",
          NULL,
-         "oifname \"eth0\" ip saddr 10.8.0.0/24 meta l4proto tcp masquerade to :32768-51819"},
+         "ip saddr 10.8.0.0/24 oifname \"eth0\" meta l4proto tcp masquerade to :32768-51819"},
         {{.chain = NET_FW_POSTROUTING, .oif = "eth0", .action = NET_FW_MASQUERADE},
          "10.8.0.0/24",
          "192.0.2.0/24",
-         "oifname \"eth0\" ip saddr 10.8.0.0/24 ip daddr 192.0.2.0/24 masquerade"},
+         "ip saddr 10.8.0.0/24 ip daddr 192.0.2.0/24 oifname \"eth0\" masquerade"},
     };
     char buf[NET_FW_FORMAT_SIZE];
 
@@ -131,9 +131,9 @@ static void test_canonical(void **state)
     add(&fw, &bare);
     add(&fw, &both);
     assert_string_equal(net_fw_rule_format(&fw.rules[0], buf),
-                        "iifname \"eth0\" ip daddr 10.8.0.0/24 drop");
+                        "ip daddr 10.8.0.0/24 iifname \"eth0\" drop");
     assert_string_equal(net_fw_rule_format(&fw.rules[1], buf),
-                        "iifname \"eth0\" meta nfproto ipv4 drop");
+                        "meta nfproto ipv4 iifname \"eth0\" drop");
     assert_true(net_fw_rule_same(&fw.rules[0], &fw.rules[2]));
     net_firewall_clear(&fw);
 }

@@ -30,9 +30,9 @@ static void test_addresses(void **state)
     const struct netstate waiting = {.device = "tun102"};
     const struct netstate *const tunnels[] = {&office, &waiting, &worker};
     static const char *const lines[] = {
-        "iifname != \"tun0\" iifname != \"lo\" ip daddr 10.8.0.10 drop",
-        "iifname != \"tun0\" iifname != \"lo\" ip6 daddr fd08::10 drop",
-        "iifname != \"tun101\" iifname != \"lo\" ip daddr 10.9.0.5 drop",
+        "ip daddr 10.8.0.10 iifname != \"tun0\" iifname != \"lo\" drop",
+        "ip6 daddr fd08::10 iifname != \"tun0\" iifname != \"lo\" drop",
+        "ip daddr 10.9.0.5 iifname != \"tun101\" iifname != \"lo\" drop",
     };
     _cleanup_(net_set_freep) struct net_set *set = net_set_new();
     const struct net_firewall *fw;

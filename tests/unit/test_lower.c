@@ -52,13 +52,13 @@ static void expect(const char *more, bool fib, const char *const *lines, size_t 
 static void test_default(void **state)
 {
     static const char *const lines[] = {
-        ELSEWHERE "ip daddr 10.8.0.1 drop",
-        ELSEWHERE "ip saddr 10.8.0.0/24 drop",
+        "ip daddr 10.8.0.1 " ELSEWHERE "drop",
+        "ip saddr 10.8.0.0/24 " ELSEWHERE "drop",
+        "meta nfproto ipv4 udp dport 51820 fib daddr type local notrack accept",
+        "meta nfproto ipv6 udp dport 51820 fib daddr type local notrack accept",
         ELSEWHERE "fib daddr oifname \"tun0\" fib saddr . iif oif missing drop",
-        "meta nfproto ipv4 fib daddr type local udp dport 51820 notrack",
-        "meta nfproto ipv6 fib daddr type local udp dport 51820 notrack",
-        "meta nfproto ipv4 udp sport 51820 notrack",
-        "meta nfproto ipv6 udp sport 51820 notrack",
+        "meta nfproto ipv4 udp sport 51820 notrack accept",
+        "meta nfproto ipv6 udp sport 51820 notrack accept",
     };
 
     (void)state;
@@ -70,9 +70,12 @@ static void test_default(void **state)
 static void test_listen(void **state)
 {
     static const char *const lines[] = {
-        ELSEWHERE "ip daddr 10.8.0.1 drop",        ELSEWHERE "ip saddr 10.8.0.0/24 drop",
-        "ip daddr 192.0.2.1 udp dport 53 notrack", "ip6 daddr 2001:db8::1 udp dport 443 notrack",
-        "ip saddr 192.0.2.1 udp sport 53 notrack", "ip6 saddr 2001:db8::1 udp sport 443 notrack",
+        "ip daddr 10.8.0.1 " ELSEWHERE "drop",
+        "ip saddr 10.8.0.0/24 " ELSEWHERE "drop",
+        "ip daddr 192.0.2.1 udp dport 53 notrack accept",
+        "ip6 daddr 2001:db8::1 udp dport 443 notrack accept",
+        "ip saddr 192.0.2.1 udp sport 53 notrack accept",
+        "ip6 saddr 2001:db8::1 udp sport 443 notrack accept",
     };
 
     (void)state;
@@ -83,23 +86,23 @@ static void test_listen(void **state)
 static void test_masquerade(void **state)
 {
     static const char *const lines[] = {
-        "iifname != \"vpn9\" iifname != \"lo\" ip daddr 10.8.0.1 drop",
-        "iifname != \"vpn9\" iifname != \"lo\" ip saddr 10.8.0.0/24 drop",
-        "iifname != \"vpn9\" iifname != \"lo\" ip6 daddr fd08::1 drop",
-        "iifname != \"vpn9\" iifname != \"lo\" ip6 saddr fd08::/64 drop",
-        "iifname \"eth0\" ip daddr 10.8.0.0/25 drop",
-        "iifname \"eth1\" ip6 daddr fd08::/64 drop",
-        "ip daddr 192.0.2.1 udp dport 60000 notrack",
-        "ip saddr 192.0.2.1 udp sport 60000 notrack",
-        "oifname \"eth0\" ip saddr 10.8.0.0/25 meta l4proto tcp masquerade to :32768-59999",
-        "oifname \"eth0\" ip saddr 10.8.0.0/25 meta l4proto udp masquerade to :32768-59999",
-        "oifname \"eth0\" ip saddr 10.8.0.0/25 masquerade",
-        "oifname \"eth1\" meta nfproto ipv6 meta l4proto tcp masquerade to :32768-59999",
-        "oifname \"eth1\" meta nfproto ipv6 meta l4proto udp masquerade to :32768-59999",
-        "oifname \"eth1\" meta nfproto ipv6 masquerade",
-        "oifname \"eth0\" ip saddr 192.168.100.0/24 meta l4proto tcp masquerade to :32768-59999",
-        "oifname \"eth0\" ip saddr 192.168.100.0/24 meta l4proto udp masquerade to :32768-59999",
-        "oifname \"eth0\" ip saddr 192.168.100.0/24 masquerade",
+        "ip daddr 10.8.0.1 iifname != \"vpn9\" iifname != \"lo\" drop",
+        "ip saddr 10.8.0.0/24 iifname != \"vpn9\" iifname != \"lo\" drop",
+        "ip6 daddr fd08::1 iifname != \"vpn9\" iifname != \"lo\" drop",
+        "ip6 saddr fd08::/64 iifname != \"vpn9\" iifname != \"lo\" drop",
+        "ip daddr 10.8.0.0/25 iifname \"eth0\" drop",
+        "ip6 daddr fd08::/64 iifname \"eth1\" drop",
+        "ip daddr 192.0.2.1 udp dport 60000 notrack accept",
+        "ip saddr 192.0.2.1 udp sport 60000 notrack accept",
+        "ip saddr 10.8.0.0/25 oifname \"eth0\" meta l4proto tcp masquerade to :32768-59999",
+        "ip saddr 10.8.0.0/25 oifname \"eth0\" meta l4proto udp masquerade to :32768-59999",
+        "ip saddr 10.8.0.0/25 oifname \"eth0\" masquerade",
+        "meta nfproto ipv6 oifname \"eth1\" meta l4proto tcp masquerade to :32768-59999",
+        "meta nfproto ipv6 oifname \"eth1\" meta l4proto udp masquerade to :32768-59999",
+        "meta nfproto ipv6 oifname \"eth1\" masquerade",
+        "ip saddr 192.168.100.0/24 oifname \"eth0\" meta l4proto tcp masquerade to :32768-59999",
+        "ip saddr 192.168.100.0/24 oifname \"eth0\" meta l4proto udp masquerade to :32768-59999",
+        "ip saddr 192.168.100.0/24 oifname \"eth0\" masquerade",
     };
 
     (void)state;
