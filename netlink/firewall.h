@@ -43,7 +43,7 @@ enum net_fw_chain {
 };
 
 enum net_fw_action {
-    NET_FW_DROP, /* and counted */
+    NET_FW_DROP,    /* and counted */
     NET_FW_NOTRACK, /* and let it pass: no later rule of ours is looked at */
     NET_FW_MASQUERADE,
 };
