@@ -3,10 +3,10 @@
  *
  *   qosload serve PORT                     TCP: "D" is answered with bytes without end, "U" is read
  *                                          without end; UDP: every packet goes back
- *   qosload load SERVER PORT SECONDS       users on standard input, one a line:
+ *   qosload load SERVER PORT SECONDS MS    users on standard input, one a line:
  *                                            NAME ADDRESS KIND START STOP     (seconds)
- *                                          KIND: D greedy download, U greedy upload, P a modest
- * one: 50 packets of 200 bytes a second, there and back
+ *                                          KIND: D greedy download, U greedy upload, P modest:
+ *                                          a packet of 200 bytes every MS, there and back
  *
  * load prints, every half second and for each greedy user, "rate T NAME KIND KBIT", and at the end
  * for each modest one "modest NAME SENT LOST P50 P95 P99 MAX" in microseconds.  Rates are what TCP
@@ -32,7 +32,6 @@
 #define USERS_MAX   512
 #define CONNS_MAX   1024
 #define INTERVAL_MS 500
-#define MODEST_MS   20
 #define MODEST_LEN  172 /* with UDP and IP headers: 200 bytes */
 #define SAMPLES_MAX 20000
 #define LINGER_MS   2000 /* for the last of the modest one's packets to come back */
@@ -177,6 +176,7 @@ static struct user users[USERS_MAX];
 static size_t n_users;
 static struct sockaddr_storage server;
 static socklen_t server_len;
+static uint64_t modest_ms;
 
 static void users_read(uint64_t start_us)
 {
@@ -231,7 +231,7 @@ static void modest_send(struct user *u, uint64_t us)
         memcpy(packet, &us, sizeof(us));
         (void)!send(u->fd, packet, sizeof(packet), 0);
         u->sent++;
-        u->next_us += (uint64_t)MODEST_MS * 1000;
+        u->next_us += modest_ms * 1000;
     }
 }
 
@@ -375,11 +375,12 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (argc == 3 && strcmp(argv[1], "serve") == 0)
         serve((uint16_t)strtoul(argv[2], NULL, 10));
-    if (argc == 5 && strcmp(argv[1], "load") == 0 && ip_addr_parse(argv[2], &ep.addr) == 0) {
+    if (argc == 6 && strcmp(argv[1], "load") == 0 && ip_addr_parse(argv[2], &ep.addr) == 0 &&
+        (modest_ms = strtoul(argv[5], NULL, 10)) > 0) {
         ep.port = (uint16_t)strtoul(argv[3], NULL, 10);
         server_len = ip_endpoint_to_sockaddr(&ep, &server);
         return load(strtod(argv[4], NULL));
     }
-    fputs("usage: qosload serve PORT | qosload load SERVER PORT SECONDS <USERS\n", stderr);
+    fputs("usage: qosload serve PORT | qosload load SERVER PORT SECONDS MS <USERS\n", stderr);
     return 64;
 }
