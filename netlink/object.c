@@ -248,7 +248,8 @@ const char *net_route_format(const struct net_route *route, const char *dev, cha
         append_dev(buf, dev, route->ifindex);
     if (route->src.family)
         append(buf, " src %s", ip_addr_format(&route->src, addr));
-    append(buf, " table %u", route->table);
+    if (route->table != NET_TABLE_MAIN)
+        append(buf, " table %u", route->table);
     if (net_route_metric(route))
         append(buf, " metric %u", net_route_metric(route));
     append(buf, " proto %u", route->protocol);
@@ -283,7 +284,10 @@ const char *net_rule_format(const struct net_rule *rule, char *buf)
         append(buf, " sport %u", rule->sport);
     if (rule->dport)
         append(buf, " dport %u", rule->dport);
-    append(buf, " lookup %u", rule->table);
+    if (rule->table == NET_TABLE_MAIN)
+        append(buf, " lookup main");
+    else
+        append(buf, " lookup %u", rule->table);
     if (rule->has_suppress)
         append(buf, " suppress_prefixlength %u", rule->suppress_prefixlen);
     append(buf, " proto %u", rule->protocol);

@@ -647,7 +647,7 @@ static void test_clashes(void **state)
     static const struct {
         const char *before, *words, *after;
     } cases[] = {
-        {"ip route replace 192.168.50.0/24 dev v0 proto static", "dev v0 table 254 proto 4",
+        {"ip route replace 192.168.50.0/24 dev v0 proto static", "dev v0 proto 4",
          "ip route del 192.168.50.0/24 dev v0"},
         {"ip rule add prio 10101 lookup 7", "stands rule 10101: from all lookup 7",
          "ip rule del prio 10101 lookup 7"},
@@ -698,9 +698,8 @@ static void test_refused(void **state)
     add_uid_rule(bad, 4, 1103, 103);
     add_addr(bad, "tun0", "10.9.0.1/24");
     assert_int_equal(net_reconciler_apply(r, bad, now_ms(), &outcome, &why), -EREMOTEIO);
-    if (!strstr(why.msg,
-                "cannot make route 203.0.113.0/24 dev tun0 src 9.9.9.9 table 254 proto 86: "
-                "Invalid prefsrc address"))
+    if (!strstr(why.msg, "cannot make route 203.0.113.0/24 dev tun0 src 9.9.9.9 proto 86: "
+                         "Invalid prefsrc address"))
         fail_msg("%s", why.msg);
     assert_true(outcome.rolled_back);
     check_dump(before);

@@ -280,7 +280,7 @@ static void test_format(void **state)
                                .metric = 9,
                                .protocol = 86};
     assert_string_equal(net_route_format(&route, NULL, buf),
-                        "unreachable fd09::/16 table 254 metric 9 proto 86");
+                        "unreachable fd09::/16 metric 9 proto 86");
     assert_string_equal(net_rule_format(&rule, buf),
                         "10101: from all uidrange 1101-1101 lookup 101 proto 87");
     rule.ip_proto = 17;
