@@ -367,13 +367,48 @@ int net_reconciler_want(struct net_reconciler *r, const struct net_set *want, ui
     return rc;
 }
 
+/* What the last run found to be too early, as only trying it tells. */
+static bool is_too_early(const struct net_reconciler *r, const struct net_op *op)
+{
+    for (size_t i = 0; r->last && op->verb == NET_CREATE && i < r->last->n_waiting; i++) {
+        const struct net_waiting *waiting = &r->last->waiting[i];
+
+        if (waiting->reason == NET_WAIT_NEXTHOP && net_object_cmp_id(waiting->want, op->want) == 0)
+            return net_object_same(op->want, waiting->want);
+    }
+    return false;
+}
+
+static int defer_too_early(const struct net_reconciler *r, struct net_plan *plan)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < plan->n_ops;) {
+        if (is_too_early(r, &plan->ops[i]))
+            rc = net_plan_defer(plan, i, NET_WAIT_NEXTHOP);
+        else
+            i++;
+    }
+    return rc;
+}
+
 int net_reconciler_plan(struct net_reconciler *r, const struct net_set *want, struct net_plan **out,
                         struct err *err)
 {
     _cleanup_(net_set_freep) struct net_set *wish = NULL;
+    struct net_plan *plan = NULL;
     int rc = complete(want, &r->config.owner, &wish, err);
 
-    return rc < 0 ? rc : net_apply_plan(&r->kernel, &r->config.owner, wish, true, out, err);
+    if (rc == 0)
+        rc = net_apply_plan(&r->kernel, &r->config.owner, wish, true, &plan, err);
+    if (rc < 0 || !plan)
+        return rc;
+    if (defer_too_early(r, plan) < 0) {
+        net_plan_free(plan);
+        return err_set(err, -ENOMEM, "out of memory");
+    }
+    *out = plan;
+    return 0;
 }
 
 /* The wish was carried out: from here on it is the one to keep. */

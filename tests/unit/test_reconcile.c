@@ -728,6 +728,7 @@ static void test_waiting(void **state)
 static void test_next_hop(void **state)
 {
     _cleanup_(net_set_freep) struct net_set *set = small_wish();
+    _cleanup_(net_plan_freep) struct net_plan *plan = NULL;
     struct net_object route = {.kind = NET_KIND_ROUTE};
     struct net_outcome outcome;
 
@@ -739,6 +740,9 @@ static void test_next_hop(void **state)
     OK(net_reconciler_apply(r, set, now_ms, &outcome, &err));
     assert_int_equal(status().waiting, 1);
     assert_int_equal(status().refused, 0);
+    OK(net_reconciler_plan(r, set, &plan, &err));
+    assert_true(net_plan_empty(plan));
+    assert_int_equal(plan->n_waiting, 1);
     fake_link(&fake, "eth0", "", "", true);
     pass(60000);
     assert_int_equal(status().waiting, 0);
@@ -773,7 +777,7 @@ static void test_clashes(void **state)
     want(set);
     assert_int_equal(status().clashes, 3);
     assert_true(has_rule());
-    assert_non_null(strstr(news, "in its place stands rule 10006: from all lookup 254 proto 2"));
+    assert_non_null(strstr(news, "in its place stands rule 10006: from all lookup main proto 2"));
     assert_non_null(strstr(news, "in its place stands link eth0"));
     after = lines(true);
     assert_string_equal(before, after);
