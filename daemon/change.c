@@ -35,6 +35,7 @@ struct change {
     struct net_plan *plan;
     uint8_t hash[BUNDLE_HASH_LEN];      /* of the texts */
     uint8_t plan_hash[BUNDLE_HASH_LEN]; /* of what it would do */
+    size_t n_ops;                       /* of the plan, what waits already not counted */
     bool listens, renames;              /* sockets, the device are exchanged */
 };
 
@@ -70,6 +71,12 @@ static void hash_rule(void *ctx, char sign, const struct net_fw_rule *rule)
     hash_text(ctx, net_fw_rule_format(rule, text));
 }
 
+/* It was tried before, and is tried again when something changes: no news. */
+static const struct net_waiting *waits(struct server *s, const struct net_op *op)
+{
+    return op->verb == NET_CREATE ? keeper_waits(s, op->want) : NULL;
+}
+
 static int hash_plan(struct server *s, struct change *c, struct err *err)
 {
     _cleanup_(net_set_freep) struct net_set *then = NULL, *now = NULL;
@@ -89,7 +96,7 @@ static int hash_plan(struct server *s, struct change *c, struct err *err)
     for (size_t i = 0; i < c->plan->n_ops; i++) {
         const struct net_op *op = &c->plan->ops[i];
 
-        if (!of_sessions(op->want, then, now) && !of_sessions(op->have, then, now))
+        if (!of_sessions(op->want, then, now) && !of_sessions(op->have, then, now) && !waits(s, op))
             hash_text(&state, net_op_format(op, text));
         each_firewall_rule(op, hash_rule, &state);
     }
@@ -114,7 +121,11 @@ static int work_out(struct server *s, struct change *c, struct err *err)
     rc = keeper_set(s, c->now, false, &c->set, err);
     if (rc == 0)
         rc = keeper_plan(s, c->set, &c->plan, err);
-    return rc < 0 ? rc : hash_plan(s, c, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < c->plan->n_ops; i++)
+        c->n_ops += !waits(s, &c->plan->ops[i]);
+    return hash_plan(s, c, err);
 }
 
 int change_plan(struct server *s, struct bundle *bundle, struct change **out, struct err *err)
@@ -166,7 +177,7 @@ const uint8_t *change_texts_hash(const struct change *c)
 
 bool change_empty(const struct change *c)
 {
-    return json_array_size(c->lines) == 0 && net_plan_empty(c->plan);
+    return json_array_size(c->lines) == 0 && c->n_ops == 0;
 }
 
 /* "+ chain postrouting: oifname ..." */
@@ -179,12 +190,14 @@ static void line_of_rule(void *ctx, char sign, const struct net_fw_rule *rule)
                                        net_fw_rule_format(rule, text)));
 }
 
-static json_t *kernel_lines(const struct change *c, size_t max)
+static json_t *kernel_lines(struct server *s, const struct change *c, size_t max)
 {
     char text[NET_OP_FORMAT_SIZE];
     json_t *lines = json_array();
 
     for (size_t i = 0; i < c->plan->n_ops && i < max; i++) {
+        if (waits(s, &c->plan->ops[i]))
+            continue;
         json_array_append_new(lines, json_string(net_op_format(&c->plan->ops[i], text)));
         each_firewall_rule(&c->plan->ops[i], line_of_rule, lines);
     }
@@ -198,20 +211,26 @@ json_t *change_json(struct server *s, const struct change *c)
 
     for (size_t i = 0; i < c->plan->n_waiting; i++)
         json_array_append_new(waiting, json_string(net_waiting_format(&c->plan->waiting[i], text)));
+    for (size_t i = 0; i < c->plan->n_ops; i++) {
+        const struct net_waiting *waiter = waits(s, &c->plan->ops[i]);
+
+        if (waiter)
+            json_array_append_new(waiting, json_string(net_waiting_format(waiter, text)));
+    }
     for (size_t i = 0; i < c->plan->n_clashes; i++)
         json_array_append_new(keeper_old_clash(s, c->plan->clashes[i].want) ? blocked : clashes,
                               json_string(net_clash_format(&c->plan->clashes[i], text)));
     return json_pack("{s:O, s:o, s:o, s:o, s:o, s:s}", "changes", c->lines, "blocked", blocked,
-                     "kernel", kernel_lines(c, SIZE_MAX), "waiting", waiting, "clashes", clashes,
+                     "kernel", kernel_lines(s, c, SIZE_MAX), "waiting", waiting, "clashes", clashes,
                      "plan", history_hash_format(c->plan_hash, hash));
 }
 
 /* ---- putting it into force ----------------------------------------------------------------- */
 
-static json_t *history_lines(const struct change *c)
+static json_t *history_lines(struct server *s, const struct change *c)
 {
-    json_t *lines = json_array(), *kernel = kernel_lines(c, HISTORY_LINES);
-    const size_t all = json_array_size(c->lines) + c->plan->n_ops;
+    json_t *lines = json_array(), *kernel = kernel_lines(s, c, HISTORY_LINES);
+    const size_t all = json_array_size(c->lines) + c->n_ops;
     size_t i;
 
     for (i = 0; i < json_array_size(c->lines) && json_array_size(lines) < HISTORY_LINES; i++)
@@ -235,7 +254,7 @@ static int stage(struct server *s, const struct change *c, const struct change_w
                        "the state folder %s cannot be used, so no configuration can be kept (see "
                        "the log, and restart vpn-server)",
                        s->config->state);
-    lines = history_lines(c);
+    lines = history_lines(s, c);
     rc = history_stage(
         s->history, &c->bundle,
         &(struct history_note){
@@ -313,10 +332,10 @@ static int pause_and_carry_out(struct server *s, struct change *c, struct err *e
 
 static void say(struct server *s, const struct change *c, const struct change_wish *wish)
 {
-    json_t *lines = history_lines(c);
+    json_t *lines = history_lines(s, c);
 
     log_info("configuration %s by %s: %zu changes, %zu of them in the kernel", wish->how, wish->by,
-             json_array_size(c->lines) + c->plan->n_ops, c->plan->n_ops);
+             json_array_size(c->lines) + c->n_ops, c->n_ops);
     for (size_t i = 0; i < json_array_size(lines); i++)
         log_debug("%s", json_string_value(json_array_get(lines, i)));
     if (c->kept[0])

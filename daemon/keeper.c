@@ -176,6 +176,17 @@ bool keeper_old_clash(struct server *s, const struct net_object *want)
     return wanted && net_object_same(want, wanted);
 }
 
+const struct net_waiting *keeper_waits(struct server *s, const struct net_object *want)
+{
+    const struct net_plan *last = net_reconciler_last(s->keeper->engine);
+
+    for (size_t i = 0; last && i < last->n_waiting; i++)
+        if (net_object_cmp_id(last->waiting[i].want, want) == 0 &&
+            net_object_same(want, last->waiting[i].want))
+            return &last->waiting[i];
+    return NULL;
+}
+
 static bool clashes(const struct net_plan *plan, const struct net_object *want)
 {
     for (size_t i = 0; i < plan->n_clashes; i++)

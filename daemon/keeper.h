@@ -25,6 +25,7 @@ struct net_conn;
 struct net_object;
 struct net_plan;
 struct net_set;
+struct net_waiting;
 struct server;
 
 #define KEEPER_GATHER_MS 100
@@ -62,6 +63,11 @@ int keeper_plan(struct server *s, const struct net_set *set, struct net_plan **o
  * That is known, and told: it need not keep anything else from being changed.
  */
 bool keeper_old_clash(struct server *s, const struct net_object *want);
+/**
+ * keeper_waits() - is this wanted already, and does it wait?  A gateway that cannot be reached is
+ * found out only by trying, so a plan alone does not know.  Return: why, or NULL.
+ */
+const struct net_waiting *keeper_waits(struct server *s, const struct net_object *want);
 /**
  * keeper_apply() - carry out @set, wholly or not at all but for old clashes
  * @set: taken over on success

@@ -97,6 +97,14 @@ wait_for 3 grep -q 'Deleted.*192.0.2.77' "$T/monitor.log"
 check "not one change was sent" sh -c "! grep -vE '192.0.2.77|^$|valid_lft' $T/monitor.log | grep ."
 kill $monitor
 
+# A gateway that nobody can reach: it waits, and a plan afterwards says so.
+printf 'routes:\n  - {to: 10.44.0.0/16, via: 203.0.113.9}\n' >"$D/35-gateway.yaml"
+check "a route whose gateway is nowhere: apply" exits 0 ctl apply "$F"
+check "plan after it: nothing to change" exits 0 ctl plan "$F"
+check "but it waits" said "? route 10.44.0.0/16 via 203.0.113.9"
+rm "$D/35-gateway.yaml"
+check "without it" exits 0 ctl apply "$F"
+
 # A device comes later.
 ip -n "$SRV" tuntap add tun7 mode tun
 ip -n "$SRV" link set tun7 up
