@@ -135,7 +135,7 @@ check "no masquerading: reload" reload
 proper "in the end"
 
 # The table is replaced in one step: not one packet of a steady stream slips through.
-evil perl -MSocket=:all -e '
+ip netns exec "$EVIL" perl -MSocket=:all -e '
     socket my $s, PF_INET, SOCK_DGRAM, 0; bind $s, sockaddr_in(0, inet_aton("10.8.0.77"));
     my $to = sockaddr_in(4000, inet_aton("192.168.100.1")); my $n = 0;
     until (-e $ARGV[0]) { send $s, "leak", 0, $to for 1 .. 50; $n += 50 }

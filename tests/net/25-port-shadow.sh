@@ -50,19 +50,19 @@ client_config alice
 client_config mallory 'routes: [10.8.0.0/24, 192.0.2.0/24]'
 check "the server starts" server_start
 : >"$T/client-mallory.log"
-two "$BIN/vpn-client" -v -c "$T/mallory.yaml" >"$T/client-mallory.log" 2>&1 &
+ip netns exec "$TWO" "$BIN/vpn-client" -v -c "$T/mallory.yaml" >"$T/client-mallory.log" 2>&1 &
 PIDS+=($!)
 check "mallory connects" client_connected mallory
 mallory4=$(two ip -4 -o addr show dev tun0 | sed 's/.*inet \([0-9.]*\).*/\1/')
 
-two perl -MSocket=:all -MIO::Handle -e '
+ip netns exec "$TWO" perl -MSocket=:all -MIO::Handle -e '
     open my $o, ">", $ARGV[0]; $o->autoflush;
     socket my $s, PF_INET, SOCK_DGRAM, 0; setsockopt $s, SOL_SOCKET, SO_REUSEADDR, 1;
     bind $s, sockaddr_in(51820, inet_aton($ARGV[1])) or die $!;
     print $o "ready\n";
     while (recv $s, my $b, 9000, 0) { print $o ($b =~ /^[ -~\n]+$/ ? $b : "sealed\n") }' "$T/at-mallory" "$mallory4" &
 PIDS+=($!)
-cli perl -MSocket=:all -MIO::Handle -e '
+ip netns exec "$CLI" perl -MSocket=:all -MIO::Handle -e '
     open my $o, ">", $ARGV[0]; $o->autoflush;
     my $rin = "";
     my @s = map { socket my $s, PF_INET, SOCK_DGRAM, 0; setsockopt $s, SOL_SOCKET, SO_REUSEADDR, 1;

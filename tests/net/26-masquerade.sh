@@ -24,7 +24,7 @@ reload() {
 }
 # serve FAMILY PORT: inner takes one connection, keeps what comes and says from where
 serve() {
-    inner perl -MSocket=:all -MIO::Handle -e '
+    ip netns exec "$INNER" perl -MSocket=:all -MIO::Handle -e '
         my $six = $ARGV[0] == 6;
         socket my $s, $six ? PF_INET6 : PF_INET, SOCK_STREAM, 0;
         bind $s, $six ? sockaddr_in6($ARGV[1], IN6ADDR_ANY) : sockaddr_in($ARGV[1], INADDR_ANY) or die $!;
