@@ -24,7 +24,7 @@ check "the server starts under strace" wait_for 20 grep -q ': running' "$T/serve
 SERVER=$(pgrep -P "$STRACE" | head -n 1)
 client_start alice
 check "alice connects" client_connected alice
-check "and reaches the server" works
+check "and reaches the server" wait_for 15 works
 ip netns exec "$SRV" "$BIN/vpnctl" watch -s "$T/etc/vpn.sock" >"$T/watch" &
 PIDS+=($!)
 
@@ -34,16 +34,16 @@ check "says that sockets are made anew" says "~ server.listen: 0.0.0.0:51999, [:
 check "apply" applies
 check "the old port is closed" sh -c "! ip netns exec $SRV ss -Hlun sport = :51820 | grep -q ."
 check "alice follows" wait_for 5 sh -c "ip netns exec $CLI $BIN/vpnctl -j --client -s $T/alice.sock status | grep -q '192.0.2.1:51999'"
-check "her tunnel works" works
+check "her tunnel works" wait_for 15 works
 printf 'server:\n  listen: ["192.0.2.1:51999", "[::]:51999"]\n' >"$D/50-port.yaml"
 check "one address instead of all" applies
-check "her tunnel works still" works
+check "her tunnel works still" wait_for 15 works
 ip netns exec "$SRV" socat -u UDP4-RECVFROM:52001,bind=192.0.2.1 /dev/null &
 PIDS+=($!)
 wait_for 5 sh -c "ip netns exec $SRV ss -Hlun sport = :52001 | grep -q ."
 printf 'server:\n  listen: ["192.0.2.1:52001"]\n' >"$D/50-port.yaml"
 check "a port that is taken is refused" sh -c "! ip netns exec $SRV $BIN/vpnctl apply $F -s $T/etc/vpn.sock"
-check "and the former one is listened on" works
+check "and the former one is listened on" wait_for 15 works
 rm "$D/50-port.yaml"
 check "back to the first" applies
 
@@ -53,12 +53,12 @@ check "says so" says "~ tunnel.device: tun5, was tun0 (the device is made anew; 
 check "apply" applies
 check "the new device has address and MTU" sh -c "ip -n $SRV addr show tun5 | grep -q 'inet 10.8.0.1/24' && ip -n $SRV link show tun5 | grep -q 'mtu 1380'"
 check "the old one is gone" sh -c "! ip -n $SRV link show tun0"
-check "alice's tunnel works" works
-check "IPv6 too" works fd08::1
+check "alice's tunnel works" wait_for 15 works
+check "IPv6 too" wait_for 15 works fd08::1
 ip -n "$SRV" link add tun6 type dummy 2>/dev/null || ip -n "$SRV" tuntap add tun6 mode tun
 printf 'tunnel:\n  device: tun6\n' >"$D/51-device.yaml"
 check "a device of somebody else's is refused" sh -c "! ip netns exec $SRV $BIN/vpnctl apply $F -s $T/etc/vpn.sock"
-check "and the present one stays" works
+check "and the present one stays" wait_for 15 works
 rm "$D/51-device.yaml"
 check "back to tun0" applies
 check "alice has logged in once in all that time" test "$(logins alice)" = 1
