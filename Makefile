@@ -458,4 +458,4 @@ install: all
 clean:
 	rm -rf bin build $(filter-out build-vm,$(wildcard build-*))
 
--include $(shell find build* -name '*.d' 2>/dev/null)
+-include $(shell find build* -name '*.d' -type f 2>/dev/null)
