@@ -69,11 +69,11 @@ static void test_config(void **state)
         "address fd08::1/64 dev tun7",
         "route default dev tun101 table 101 proto 86",
         "route default (IPv6) dev tun101 table 101 metric 1024 proto 86",
-        "route 10.20.0.0/16 via 192.168.1.2 table 254 metric 50 proto 86",
-        "route blackhole 10.66.0.0/16 table 254 proto 86",
+        "route 10.20.0.0/16 via 192.168.1.2 metric 50 proto 86",
+        "route blackhole 10.66.0.0/16 proto 86",
         "rule 200: from 10.8.0.0/24 to 10.9.0.0/16 fwmark 0x1/0xff iif tun7 lookup 200 proto 86",
         "rule 10101: from all uidrange 1101-1101 lookup 101 proto 86",
-        "rule 300: (IPv6) from all lookup 254 suppress_prefixlength 0 proto 86",
+        "rule 300: (IPv6) from all lookup main suppress_prefixlength 0 proto 86",
         "rule 10101: (IPv6) from all uidrange 1101-1101 lookup 101 proto 86",
     };
     struct config *config = config_of(
@@ -113,7 +113,7 @@ static void test_sessions(void **state)
     static const char *const want[] = {
         "link tun0 type tun mtu 1400 up addrgenmode none alias vpn-server",
         "address 10.8.0.1/24 dev tun0",
-        "route 192.168.60.0/24 dev tun0 table 254 proto 86",
+        "route 192.168.60.0/24 dev tun0 proto 86",
     };
     static const bool nobody[] = {false, false}, bob[] = {false, true};
     struct config *config =
