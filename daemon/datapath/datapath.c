@@ -27,7 +27,7 @@ const char *dp_drop_name(unsigned int drop)
         [DP_DROP_ISOLATED] = "isolated",       [DP_DROP_QUEUE_FULL] = "queue-full",
         [DP_DROP_SEND] = "send-failed",        [DP_DROP_TOO_BIG] = "too-big",
         [DP_DROP_PATH_LIMIT] = "path-limit",   [DP_DROP_TUN_WRITE] = "tun-write",
-        [DP_DROP_CONTROL] = "control-limit",
+        [DP_DROP_CONTROL] = "control-limit",   [DP_DROP_UNTOLD] = "unknown-budget",
     };
     static_assert(ARRAY_SIZE(names) == DP_DROP_NUM, "a new reason needs its name here");
 

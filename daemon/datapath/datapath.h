@@ -39,6 +39,7 @@ enum dp_drop {
     DP_DROP_PATH_LIMIT, /* more than three times what came over a path that is not proven */
     DP_DROP_TUN_WRITE,  /* the kernel refused a packet from the tunnel */
     DP_DROP_CONTROL,    /* more control records than anybody needs */
+    DP_DROP_UNTOLD,     /* unknown sessions beyond what the main thread could answer */
     DP_DROP_NUM,
 };
 

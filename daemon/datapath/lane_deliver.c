@@ -205,8 +205,12 @@ static void refused_packet(struct lane *l, const struct ring_packet *p, const ui
                            const struct path *from)
 {
     lane_count(&l->stats.statuses[p->status < RING_STATUS_NUM ? p->status : 1], 1);
-    if (p->status == RING_STATUS_UNKNOWN_INDEX && l->dp->role == DP_SERVER && unknown_budget(l))
+    if (p->status != RING_STATUS_UNKNOWN_INDEX || l->dp->role != DP_SERVER)
+        return;
+    if (unknown_budget(l))
         lane_peer_event(l, DP_EVENT_UNKNOWN, 0, from, datagram, WIRE_TRANSPORT_MIN);
+    else
+        lane_drop(l, DP_DROP_UNTOLD);
 }
 
 /* Anything but DATA is rare: it is settled at once who was heard from where. */
