@@ -286,7 +286,7 @@ NET_TESTS     = $(filter $(B)/tests/net/%,$(TESTS))
 RUN = VPN_BIN=$(abspath $(BIN)) VPN_SANITIZE='$(SANITIZE)' VPN_BUILD=$(abspath $(B)) tests/run
 TEST_JOBS ?= 1
 
-.PHONY: all tests check check-threads test test-quick soak demo deps install lint fuzz bench bench-sessions clean
+.PHONY: all tests check check-threads test test-quick test-measuring soak demo deps install lint fuzz bench bench-sessions clean
 
 tests: $(TESTS) $(HELPERS)
 
@@ -303,10 +303,16 @@ check-threads: $(UNIT_TESTS)
 	$(Q)TSAN_OPTIONS=report_thread_leaks=0 $(RUN) -j $(TEST_JOBS) $(UNIT_TESTS)
 
 test-quick: all tests
-	$(Q)$(RUN) -j $(TEST_JOBS) tests/layers.sh $(UNIT_TESTS) $(ENCLAVE_TESTS) $(NET_TESTS) $(NET_SCRIPTS)
+	$(Q)$(RUN) -j $(TEST_JOBS) tests/layers.sh $(UNIT_TESTS) $(ENCLAVE_TESTS) $(NET_TESTS) \
+	    $(filter-out $(if $(APART),$(MEASURING)),$(NET_SCRIPTS))
+
+test-measuring: all tests
+	$(Q)$(RUN) $(MEASURING)
 
 NET_SCRIPTS := $(sort $(wildcard tests/net/*.sh))
 NET_SCRIPTS := $(filter-out tests/net/lib.sh,$(NET_SCRIPTS))
+# Those that measure: the whole suite runs them at its end, with nothing beside them (APART=1).
+MEASURING := $(shell grep -l '^. exclusive:' $(NET_SCRIPTS))
 
 # The tunnel's tests with each offload alone and with none; a kernel without one fails its turn.
 OFFLOADS := none tun-tso tun-uso tun-gro udp-segment udp-gro
