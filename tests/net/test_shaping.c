@@ -171,8 +171,7 @@ static void test_drift(void **state)
         "tc qdisc replace dev tun0 root handle 7: pfifo limit 5",
         "tc qdisc replace dev tun0 parent 1:2 handle 99: pfifo limit 7",
         "tc class add dev tun0 parent 1:1 classid 1:ffee htb rate 1mbit",
-        "tc filter add dev tun0 parent 1: protocol ip pref 9 u32 match ip sport 53 0xffff "
-        "flowid 1:2",
+        "tc filter add dev tun0 parent 1: pref 9 protocol ip u32 match ip sport 5 255 flowid 1:2",
     };
     _cleanup_(net_set_freep) struct net_set *set = NULL;
     char first[NET_OP_FORMAT_SIZE];
