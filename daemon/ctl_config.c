@@ -41,16 +41,18 @@ static void user_name(uid_t uid, char *out, size_t size)
 /* Who logged in before becoming root, as the kernel's audit remembers; what follows is a hint. */
 static bool login_uid(pid_t pid, uid_t *uid)
 {
-    _cleanup_(fclose_p) FILE *file = NULL;
+    unsigned int n = UINT32_MAX; /* as the kernel says that nobody did */
     char path[64];
-    unsigned int n;
+    FILE *file;
 
     snprintf(path, sizeof(path), "/proc/%d/loginuid", (int)pid);
     file = fopen(path, "re");
-    if (!file || fscanf(file, "%u", &n) != 1 || n == UINT32_MAX)
-        return false;
+    if (file && fscanf(file, "%u", &n) != 1)
+        n = UINT32_MAX;
+    if (file)
+        fclose(file);
     *uid = n;
-    return true;
+    return n != UINT32_MAX;
 }
 
 static void peer_name(const struct ctl_peer *peer, char out[HISTORY_BY_SIZE])
