@@ -308,14 +308,16 @@ static void drop_descriptors(struct enclave *e)
 }
 
 /*
- * The rings first: a worker that is still at it must not hand out what it seals with half a key.
- * Then the expanded keys, which the cipher library keeps outside our region.
+ * The workers first: two threads at one cipher are undefined, and what is sealed with half a key
+ * must not be handed out.  Then the expanded keys, which the cipher library keeps outside our
+ * region.
  */
 static void forget_workers(void)
 {
     struct aead *contexts[IPC_MAX_LANES] = {NULL};
     uint32_t i;
 
+    workers_halt(enclave.workers, enclave.args.lanes);
     for (i = 0; i < enclave.args.lanes; i++)
         contexts[i] = enclave.workers[i].transport.aead;
     sodium_memzero(enclave.workers, enclave.args.lanes * sizeof(*enclave.workers));

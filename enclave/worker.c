@@ -26,12 +26,17 @@
 #define SPINS        200
 /* How deep below worker_main() calls may have left something on the stack. */
 #define STACK_TRACES 16384
+/* How long those at work may take to notice that the process ends; a batch takes under 1 ms. */
+#define HALT_MS      100
+
+static atomic_bool halting;
 
 int worker_init(struct worker *w, struct keystore *ks, enum transport_role role, uint32_t lane,
                 struct ring_area *area, int doorbell)
 {
     w->area = area;
     w->doorbell = doorbell;
+    atomic_init(&w->at_work, true);
     w->transport = (struct transport){.ks = ks, .aead = aead_new(), .role = role, .lane = lane};
     ring_end_init(&w->submit, &area->submit);
     ring_end_init(&w->complete, &area->complete);
@@ -130,9 +135,38 @@ int worker_serve(struct worker *w)
     return rc < 0 ? rc : batches;
 }
 
+/*
+ * The process is about to end, and another thread is wiping: @w is looked at no more.  The order is
+ * Dekker's: here at_work is set and then halting looked at, in workers_halt() the other way round.
+ */
+static void halt(struct worker *w, int doorbell)
+{
+    uint8_t bell;
+
+    atomic_store(&w->at_work, false);
+    for (;;)
+        (void)recv(doorbell, &bell, sizeof(bell), 0);
+}
+
+void workers_halt(struct worker *workers, uint32_t n)
+{
+    struct clock begun, now;
+    uint32_t i;
+
+    atomic_store(&halting, true);
+    clock_read(&begun);
+    now = begun;
+    for (i = 0; i < n; i++)
+        while (atomic_load(&workers[i].at_work) && now.mono_ms - begun.mono_ms < HALT_MS) {
+            ring_pause();
+            clock_read(&now);
+        }
+}
+
 /* Sleep until the doorbell rings, a second at most: wipes happen under a silent caller as well. */
 static void worker_sleep(struct worker *w)
 {
+    const int doorbell = w->doorbell;
     uint8_t bells[64];
     ssize_t n;
 
@@ -140,10 +174,14 @@ static void worker_sleep(struct worker *w)
         ring_awake(&w->submit);
         return;
     }
-    n = recv(w->doorbell, bells, sizeof(bells), 0);
-    ring_awake(&w->submit);
+    atomic_store(&w->at_work, false);
+    n = recv(doorbell, bells, sizeof(bells), 0);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         enclave_end("the caller closed its ring");
+    atomic_store(&w->at_work, true);
+    if (atomic_load(&halting))
+        halt(w, doorbell);
+    ring_awake(&w->submit);
 }
 
 void *worker_main(void *worker)
@@ -155,10 +193,15 @@ void *worker_main(void *worker)
     pthread_barrier_wait(w->started);
 
     for (;;) {
-        int n = worker_serve(w);
+        int n;
 
-        if (n < 0)
+        if (atomic_load(&halting))
+            halt(w, w->doorbell);
+        n = worker_serve(w);
+        if (n < 0) {
+            atomic_store(&w->at_work, false);
             enclave_end("the ring was violated");
+        }
         if (n > 0) {
             idle = 0;
         } else if (!w->lane_slept && ++idle < SPINS) {

@@ -3,6 +3,8 @@
 #define ENCLAVE_WORKER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 #include "common/ring.h"
 #include "enclave/keystore.h"
@@ -15,6 +17,8 @@ struct worker {
     struct transport transport;
     struct ring_end submit, complete;
     bool lane_slept; /* when the last batch was done: it had to be woken */
+    /* Its thread may touch all that is here and its cipher; false while it sleeps. */
+    atomic_bool at_work;
     /* Private copies: no packet is worked on where the caller could change it meanwhile. */
     uint8_t datagram[WIRE_DATAGRAM_MAX];
     uint8_t plain[WIRE_DATAGRAM_MAX];
@@ -31,6 +35,14 @@ int worker_init(struct worker *w, struct keystore *ks, enum transport_role role,
 
 /** worker_main() - the thread: serves until the caller is gone, then ends the process. */
 void *worker_main(void *worker);
+
+/**
+ * workers_halt() - from here on none of them touches its cipher or anything in its struct
+ *
+ * For the end of the process, from whichever thread; waits until those at work have noticed, a
+ * moment at most, because one of them may itself be the reason.  There is no way back.
+ */
+void workers_halt(struct worker *workers, uint32_t n);
 
 /**
  * worker_serve() - work off what has been submitted, without blocking
