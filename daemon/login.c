@@ -233,6 +233,16 @@ void logins_forget_lease(struct logins *l, uint32_t id, const struct lease *leas
     }
 }
 
+bool logins_have_lease(const struct logins *l, const struct lease *lease)
+{
+    unsigned int i;
+
+    for (i = 0; i < RING; i++)
+        if (l->ring[i].state == LOGIN_TAKEN && l->ring[i].lease == lease)
+            return true;
+    return false;
+}
+
 void logins_dropped(struct server *s, uint32_t ref, uint32_t reason)
 {
     struct login *login = logins_find(s, ref);

@@ -81,6 +81,8 @@ void logins_done(struct server *s, struct login *login);
  * @lease: the lease, NULL for all of the user
  */
 void logins_forget_lease(struct logins *l, uint32_t id, const struct lease *lease);
+/** logins_have_lease() - was it granted to a login that is still under way? */
+bool logins_have_lease(const struct logins *l, const struct lease *lease);
 /** logins_dropped() - the enclave dropped it: count, and answer COOKIE where that is what lacks. */
 void logins_dropped(struct server *s, uint32_t ref, uint32_t reason);
 /** logins_tick() - about once a second: new cookie secrets, logins that came to nothing. */

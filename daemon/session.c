@@ -371,6 +371,15 @@ static void route_address(struct server *s, const struct ip_addr *addr,
         log_error("the address table is full: raise server.max-clients");
 }
 
+static void bind_lease(struct server *s, struct lease *lease)
+{
+    leases_bind(s->leases, lease, &s->now);
+    /* The claim was that of the login which is confirmed now; another one's must not end with it:
+     * a lease that a login points to is not to be given up. */
+    if (logins_have_lease(s->logins, lease))
+        leases_claim(s->leases, lease, s->now.mono_ms);
+}
+
 void sessions_promoted(struct server *s, uint32_t peer)
 {
     struct server_session *session = session_get(s->sessions, peer);
@@ -381,7 +390,7 @@ void sessions_promoted(struct server *s, uint32_t peer)
     if (!session || !dp)
         return;
     if (session->state == SERVER_SESSION_BOUND) {
-        leases_bind(s->leases, session->lease, &s->now);
+        bind_lease(s, session->lease);
         sessions_roster(s, peer);
         sessions_measure(s, peer, false);
     }
@@ -394,7 +403,7 @@ void sessions_promoted(struct server *s, uint32_t peer)
     route_address(s, &session->lease->ip4, session);
     route_address(s, &session->lease->ip6, session);
     networks_up(s, session->lease->user, peer);
-    leases_bind(s->leases, session->lease, &s->now);
+    bind_lease(s, session->lease);
     session->state = SERVER_SESSION_BOUND;
     session->since_us = s->now.real_us;
     s->sessions->bound++;
