@@ -212,9 +212,9 @@ static int examine(sqlite3 *db, bool *empty, const char **why)
 
 static int connect_db(struct lease_store *store)
 {
+    /* Without SQLITE_OPEN_NOFOLLOW, which refuses links in folders as well; touch() looked. */
     int rc =
-        sqlite3_open_v2(store->path, &store->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
+        sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
     if (rc != SQLITE_OK)
         return rc;

@@ -619,6 +619,23 @@ static void unusable_places(void **state)
     assert_null(store);
 }
 
+/* /var is a link on many a small router. */
+static void folder_behind_a_link(void **state)
+{
+    char link[sizeof(folder) + 8];
+    struct lease_store *store = NULL;
+    struct err aside, err = {0};
+
+    (void)state;
+    empty_folder();
+    snprintf(link, sizeof(link), "%s/link", folder);
+    assert_int_equal(symlink(folder, link), 0);
+    assert_int_equal(lease_store_open(link, 10, &store, &aside, &err), 0);
+    lease_store_close(store);
+    assert_int_equal(access(file, F_OK), 0);
+    empty_folder();
+}
+
 /* Rows that nobody could have written are left out, the others are there. */
 static void hostile_rows(void **state)
 {
@@ -705,6 +722,7 @@ int main(void)
         cmocka_unit_test(disk_broken_at_every_write),
         cmocka_unit_test(foreign_files),
         cmocka_unit_test(unusable_places),
+        cmocka_unit_test(folder_behind_a_link),
         cmocka_unit_test(hostile_rows),
         cmocka_unit_test(damaged_anywhere),
     };
