@@ -53,7 +53,7 @@ static int write_dropin(const struct cmd *cmd, const char *path)
     }
     fprintf(out,
             "# Written by vpnctl user disable; remove this file to let the user in again.\n"
-            "users:\n  %s:\n    enabled: false\n",
+            "users:\n  \"%s\":\n    enabled: false\n",
             cmd->name);
     if (fclose(out) == EOF)
         return fail(path);
