@@ -37,10 +37,11 @@ enum { TUNNEL_SOCKET_IP4, TUNNEL_SOCKET_IP6, TUNNEL_SOCKETS };
  * CONNECTED   a session; a login may run beside it
  * REFUSED     the server has sent us away; waits for the operator (SIGHUP or a restart)
  *
- *   DOWN ──enclave ready──► CONNECTING ◄──time── WAITING ◄──no answer for 90 s, refused──
- * CONNECTING CONNECTING ──OK──► CONNECTED ──older than 180 s──► CONNECTING CONNECTED ──server shuts
- * down, login refused──► WAITING CONNECTED ──replaced, kicked, disabled──► REFUSED ──SIGHUP──►
- * CONNECTING all but REFUSED ──enclave died──► DOWN
+ *   DOWN ──enclave ready──► CONNECTING ──OK──► CONNECTED ──older than 180 s──► CONNECTING
+ *   CONNECTING ──no answer for 90 s, login refused──► WAITING ──time──► CONNECTING
+ *   CONNECTED ──server shuts down──► WAITING
+ *   CONNECTED ──replaced, kicked, disabled──► REFUSED ──SIGHUP──► CONNECTING
+ *   all but REFUSED ──enclave died──► DOWN
  */
 enum tunnel_state {
     TUNNEL_DOWN,
