@@ -110,6 +110,14 @@ static int parse_options(int argc, char **argv, struct options *o)
 /* ---- the configuration ------------------------------------------------------------------------
  */
 
+/* By a default route or its two halves: the rules for that have one place, the last. */
+static bool takes_everything(const struct profile_tunnel *t)
+{
+    const struct routing r = {.routes = t->routes, .n_routes = t->n_routes};
+
+    return routing_is_full(&r, 4) || routing_is_full(&r, 6);
+}
+
 /* What the tunnels of one process cannot have together. */
 static void check_together(const struct profile *p, struct problems *problems)
 {
@@ -128,7 +136,7 @@ static void check_together(const struct profile *p, struct problems *problems)
             problem_add(problems, PROBLEM_ERROR, &pos, path,
                         "hold %u, as which vpn-client itself runs (leave it out)", self);
         }
-        if (t->has_uids || t->table || !routing_has_default(t->routes, t->n_routes))
+        if (t->has_uids || t->table || !takes_everything(t))
             continue;
         snprintf(path, sizeof(path), "tunnels.%s.routes", t->name);
         if (first)

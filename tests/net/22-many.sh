@@ -68,6 +68,9 @@ for i in $(seq 101 112); do user_add u$i 192.0.2.1:51820 --key; done
 } >"$T/many.yaml"
 chmod 600 "$T/many.yaml"
 check "the configuration is valid" "$BIN/vpn-client" --check -c "$T/many.yaml"
+sed '/^    \(uids\|table\):/d; s|\[default\]|[0.0.0.0/1, 128.0.0.0/1]|' "$T/many.yaml" >"$T/halves.yaml"
+"$BIN/vpn-client" --check -c "$T/halves.yaml" 2>"$T/halves.log"
+check "two cannot take everything, nor by halves" grep -q 'only one can have it' "$T/halves.log"
 
 # Somebody else's, in our places.
 ip -n "$CLI" rule add pref 10103 from 203.0.113.0/24 lookup 103 proto static
