@@ -200,13 +200,16 @@ static json_t *check_confirm(const json_t *request, uint32_t *confirm_s)
     return NULL;
 }
 
-/* The same texts again, with the kernel as they say: there is nothing to keep or to go back from.
+/*
+ * The same texts again, with the kernel as they say: there is nothing to keep or to go back from.
+ * Not while they wait for a confirmation: to apply them again is to keep them, or to ask for
+ * another while.
  */
 static bool already_in_force(struct server *s, const struct change *c)
 {
     const struct history_record *current = s->history ? history_current(s->history) : NULL;
 
-    return current && change_empty(c) &&
+    return current && change_empty(c) && !history_pending(s->history, NULL) &&
            memcmp(current->hash, change_texts_hash(c), BUNDLE_HASH_LEN) == 0;
 }
 

@@ -143,8 +143,15 @@ kill -HUP "$SERVER"
 wait_for 3 sh -c "[ \$(grep -c 'was rolled back: the' $T/server.log) -ge 2 ]"
 check "nor does SIGHUP" in_main 52
 check "apply insists" exits 0 ctl apply "$F" --confirm 60s
+check "again, for another while" exits 0 ctl apply "$F" --confirm 900s
+check "which counts" sh -c "ip netns exec $SRV $BIN/vpnctl -j status -s $T/etc/vpn.sock | grep -qE '\"confirm_s\": [89][0-9][0-9]'"
 check "confirm" exits 0 ctl confirm
 check "there is nothing more to confirm" exits 1 ctl confirm
+check "rollback" exits 0 ctl rollback
+check "the former one is back" in_main 52
+check "on trial once more" exits 0 ctl apply "$F" --confirm 60s
+check "apply without a trial keeps it" exits 0 ctl apply "$F"
+check "so nothing is to be confirmed" exits 1 ctl confirm
 check "rollback" exits 0 ctl rollback
 check "the former one is back" in_main 52
 check "too far back: exit 1" exits 1 ctl rollback 20
