@@ -270,11 +270,11 @@ static int stage(struct server *s, const struct change *c, const struct change_w
     return rc;
 }
 
-/* What a pause of the lanes is needed for; undone the same way with the configurations swapped. */
-static int exchange(struct server *s, const struct change *c, const struct config *then,
-                    const struct config *now, struct device *device, struct err *err)
+/* What a pause of the lanes is needed for. */
+static int exchange(struct server *s, const struct change *c, struct device *device,
+                    struct err *err)
 {
-    int rc = c->listens ? listen_change(s, then, now, err) : 0;
+    int rc = c->listens ? listen_change(s, s->config, c->now, err) : 0;
 
     if (rc < 0 || !c->renames)
         return rc;
@@ -282,9 +282,20 @@ static int exchange(struct server *s, const struct change *c, const struct confi
     if (rc < 0 && c->listens) {
         struct err ignored;
 
-        (void)listen_change(s, now, then, &ignored);
+        (void)listen_change(s, c->now, s->config, &ignored);
     }
     return rc;
+}
+
+/* The device comes back even where the sockets do not: what is not in use is about to go. */
+static void exchange_back(struct server *s, const struct change *c, struct device *device)
+{
+    struct err err;
+
+    if (c->renames && device_exchange(s, device, &err) < 0)
+        log_error("%s: %s", s->config->device, err.msg);
+    if (c->listens)
+        (void)listen_change(s, c->now, s->config, &err);
 }
 
 /* The kernel's part, with sockets and device around it; the lanes pause if they are concerned. */
@@ -295,15 +306,13 @@ static int carry_out(struct server *s, struct change *c, struct err *err)
 
     if (rc < 0)
         return rc;
-    rc = exchange(s, c, s->config, c->now, &device, err);
+    rc = exchange(s, c, &device, err);
     if (rc == 0) {
         forwarding_follow(s, c->now);
         rc = keeper_apply(s, c->set, c->plan, err);
         if (rc < 0) {
-            struct err ignored;
-
             forwarding_follow(s, s->config);
-            (void)exchange(s, c, c->now, s->config, &device, &ignored);
+            exchange_back(s, c, &device);
         } else {
             c->set = NULL;
         }
