@@ -181,19 +181,21 @@ static bool device_lives(struct server *s)
 static int make_again(struct server *s, struct err *err)
 {
     struct device d;
-    int rc = device_make(s, s->config->device, &d, err), paused;
+    struct err why;
+    int rc = device_make(s, s->config->device, &d, err), paused, resumed = 0;
 
     if (rc < 0)
         return rc;
     paused = datapath_pause(&s->dp);
     rc = device_exchange(s, &d, err);
     device_unmake(s, &d);
+    /* Without a device as well: clients are still to be answered. */
     if (paused < 0)
         (void)spawner_kill(&s->spawner);
-    else if (rc == 0)
-        rc = datapath_resume(&s->dp, err);
+    else
+        resumed = datapath_resume(&s->dp, &why);
     keeper_changed(s);
-    return rc;
+    return rc == 0 && resumed < 0 ? err_set(err, resumed, "%s", why.msg) : rc;
 }
 
 void device_lost(struct server *s)
@@ -201,8 +203,8 @@ void device_lost(struct server *s)
     struct err err;
     int rc;
 
-    /* Each lane says so; the first made it again. */
-    if (device_lives(s))
+    /* Each lane says so; the first made it again, or it is tried each second. */
+    if (s->device_lost || device_lives(s))
         return;
     rc = make_again(s, &err);
     s->device_lost = rc < 0;
