@@ -3,18 +3,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/arena.h"
 #include "common/cleanup.h"
+#include "daemon/config_keep.h"
 #include "daemon/history.h"
 
-#define STATE_DEFAULT "/var/lib/vpn"
-#define BOOT_ID       "/proc/sys/kernel/random/boot_id"
+#define STATE_DEFAULT  "/var/lib/vpn"
+#define SOCKET_DEFAULT "/run/vpn/vpn.sock"
+#define BOOT_ID        "/proc/sys/kernel/random/boot_id"
 
 uint64_t choose_boot_ms(void)
 {
@@ -120,7 +125,7 @@ static void open_history(const char *state, struct account account, struct histo
         say(out, "%u files below %s are damaged and not used. ", history_damaged(*history), folder);
 }
 
-/* Put a record of the history in the place of the file. */
+/* Put a record of the history in the place of the file, whose configuration stays the caller's. */
 static int take_record(const struct history *history, const struct history_record *record,
                        struct config **config, struct chosen *out)
 {
@@ -144,7 +149,6 @@ static int take_record(const struct history *history, const struct history_recor
         say(out, "%s. ", err.msg);
         return rc;
     }
-    config_free(*config);
     *config = other;
     bundle_clear(&out->bundle);
     bundle_move(&out->bundle, &bundle);
@@ -205,27 +209,84 @@ static void ask_history(const struct history *history, const char *path, struct 
     }
 }
 
+/* ---- whose paths ---------------------------------------------------------------------------- */
+
+/* Is it the account's, or not there in a folder that is? */
+static bool is_of(struct account account, const char *path)
+{
+    char copy[PATH_MAX];
+    struct stat st;
+
+    if (lstat(path, &st) == 0)
+        return S_ISREG(st.st_mode) && st.st_uid == account.uid;
+    if (errno != ENOENT)
+        return false;
+    snprintf(copy, sizeof(copy), "%s", path);
+    return stat(dirname(copy), &st) == 0 && st.st_uid == account.uid;
+}
+
+static bool folder_exists(const char *path)
+{
+    char copy[PATH_MAX];
+
+    snprintf(copy, sizeof(copy), "%s", path);
+    return access(dirname(copy), F_OK) == 0;
+}
+
+/*
+ * Root opens and makes at a start what the configuration names, and gives it to the daemon's
+ * account.  Records lie in a folder of that account, and members of the control group send them: so
+ * the paths are the file's, and where that is wrong those that are the account's already.
+ */
+static int confine(struct config *config, const struct config *file, const char *state,
+                   struct account account, struct chosen *out)
+{
+    char kept[CONFIG_KEEP_SIZE];
+    int rc = file ? config_keep_paths(config, file, kept) : 0;
+
+    if (file && rc == 0 && kept[0])
+        say(out, "; with %s of the file", kept);
+    if (file || geteuid() != 0)
+        return rc;
+    config->state = arena_strdup(config->arena, state);
+    if (config->log_file && !is_of(account, config->log_file)) {
+        say(out, "; its log file %.128s is not opened, as it is not its own", config->log_file);
+        config->log_file = NULL;
+    }
+    if (!folder_exists(config->control_socket))
+        config->control_socket = SOCKET_DEFAULT;
+    return config->state ? 0 : -ENOMEM;
+}
+
 int choose(const char *path, struct account account, struct history **history,
            struct config **config, struct chosen *out, struct problems *problems)
 {
     char state[PATH_MAX] = STATE_DEFAULT, why[256];
+    struct config *file = NULL;
     int rc = bundle_read(path, &out->bundle, problems);
 
     if (rc == 0)
-        rc = config_read(&out->bundle, config, problems);
+        rc = config_read(&out->bundle, &file, problems);
+    *config = file;
     /* One that is not there is a mistake of another kind. */
     if (rc < 0 && rc != -EINVAL)
         return rc;
     if (rc == 0)
-        snprintf(state, sizeof(state), "%s", (*config)->state);
+        snprintf(state, sizeof(state), "%s", file->state);
     else
         (void)choose_scan(&out->bundle, "state", state, sizeof(state));
     if (rc == 0 || access(state, F_OK) == 0)
         open_history(state, account, history, out);
     if (rc == 0 && *history)
         ask_history(*history, path, config, out);
-    if (rc == 0 || !*history || !wants_last_good(&out->bundle))
-        return rc;
-    snprintf(why, sizeof(why), "%.200s is wrong", path);
-    return take_confirmed(*history, why, config, out) == 0 ? 0 : rc;
+    if (rc < 0 && *history && wants_last_good(&out->bundle)) {
+        snprintf(why, sizeof(why), "%.200s is wrong", path);
+        rc = take_confirmed(*history, why, config, out) == 0 ? 0 : rc;
+    }
+    if (*config != file) {
+        if (rc == 0)
+            rc = confine(*config, file, state, account, out);
+        config_free(file);
+    }
+    return rc;
 }

@@ -67,7 +67,7 @@ static int keep_listen(struct config *now, const struct config *then, char kept[
                       sizeof(*now->listen));
 }
 
-static int keep_texts(struct config *now, const struct config *then, char kept[CONFIG_KEEP_SIZE])
+static int keep_paths(struct config *now, const struct config *then, char kept[CONFIG_KEEP_SIZE])
 {
     int rc = keep_text(now, &now->identity, then->identity, "server.identity", kept);
 
@@ -94,5 +94,11 @@ int config_keep(struct config *now, const struct config *then, char kept[CONFIG_
         note(kept, "server.workers");
     now->max_clients = then->max_clients;
     now->workers = then->workers;
-    return rc < 0 ? rc : keep_texts(now, then, kept);
+    return rc < 0 ? rc : keep_paths(now, then, kept);
+}
+
+int config_keep_paths(struct config *now, const struct config *then, char kept[CONFIG_KEEP_SIZE])
+{
+    kept[0] = '\0';
+    return keep_paths(now, then, kept);
 }

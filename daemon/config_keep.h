@@ -17,5 +17,7 @@
  * Return: 0 or -ENOMEM: then @now is good for nothing but config_free().
  */
 int config_keep(struct config *now, const struct config *then, char kept[CONFIG_KEEP_SIZE]);
+/** config_keep_paths() - the same for what root opens or makes at a start, and nothing else. */
+int config_keep_paths(struct config *now, const struct config *then, char kept[CONFIG_KEEP_SIZE]);
 
 #endif

@@ -170,11 +170,23 @@ kill -9 "$SERVER"; wait "$SERVER" 2>/dev/null
 check "a start with contents that were rolled back" server_start
 check "runs the confirmed ones" in_main 52
 check "and says so" grep -q 'was rolled back: running the configuration that was confirmed last' "$T/server.log"
+# Root opens at a start only what the file names: whoever may apply shall not choose the paths.
+routing 52
+printf 'log:\n  file: %s\n' "$T/grabbed" >"$D/45-log.yaml"
+check "a log file on trial" exits 0 ctl apply "$F" --confirm 60s
+rm "$D/45-log.yaml"
+kill -9 "$SERVER"; wait "$SERVER" 2>/dev/null
+check "a start while it is on trial" server_start
+check "goes on with it" grep -q 'still waits for its confirmation; with log.file of the file' "$T/server.log"
+check "without opening the file" test ! -e "$T/grabbed"
+check "confirm" exits 0 ctl confirm
 stop "$SERVER"
 printf 'colour: green\n' >"$D/40-bad.yaml"
 check "a start with a bad file" server_start
 check "runs the confirmed one" in_main 52
 check "and says so" grep -q 'is wrong: running the configuration that was confirmed last' "$T/server.log"
+check "without its log file" grep -q 'grabbed is not opened' "$T/server.log"
+check "which is not made" test ! -e "$T/grabbed"
 stop "$SERVER"
 printf 'on-invalid: refuse\ncolour: green\n' >"$D/40-bad.yaml"
 check "or refuses, if told to" sh -c "! timeout 5 ip netns exec $SRV $BIN/vpn-server -c $F >/dev/null 2>&1"
