@@ -102,12 +102,12 @@ static void try_ingress(struct net_conn *conn, uint32_t ifindex, struct net_tc_k
 static int make_device(struct net_conn *conn, struct net_link *link, bool *ifb, struct err *err)
 {
     static const char *const kinds[] = {"ifb", "dummy", "bridge"};
-    struct net_link want = {.name = PROBE_NAME, .ip6ll = NET_IP6LL_NONE};
+    struct net_link want = {.name = PROBE_NAME, .group = NET_PROTO_SERVER, .ip6ll = NET_IP6LL_NONE};
     struct net_link old;
     int rc = -ENODEV;
 
     /* One of a run that was killed in between. */
-    if (net_link_get(conn, PROBE_NAME, &old, err) == 0)
+    if (net_link_get(conn, PROBE_NAME, &old, err) == 0 && old.group == want.group)
         net_link_del(conn, old.ifindex, err);
     for (size_t i = 0; i < ARRAY_SIZE(kinds) && rc < 0; i++) {
         strcpy(want.kind, kinds[i]);

@@ -636,7 +636,10 @@ static void test_probe(void **state)
     struct net_link link;
 
     (void)state;
-    run("ip link add vpn-probe type ifb"); /* of a run that was killed */
+    run("ip link add vpn-probe type ifb"); /* somebody else's */
+    FAILS(-EEXIST, "vpn-probe", net_tc_probe(conn, &kinds, &err));
+    OK(net_link_get(conn, "vpn-probe", &link, &err));
+    run("ip link set vpn-probe group 86"); /* of a run that was killed */
     OK(net_tc_probe(conn, &kinds, &err));
     assert_true(kinds.htb && kinds.u32 && kinds.ifb && kinds.redirect);
     run("ip link add tq2 type ifb");
