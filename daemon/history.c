@@ -425,7 +425,7 @@ const struct history_record *history_find(const struct history *h,
 
 bool history_pending(const struct history *h, uint64_t *until_ms)
 {
-    if (!h->place.until_ms)
+    if (!h->place.until_ms || !history_current(h))
         return false;
     if (until_ms)
         *until_ms = h->place.until_ms;

@@ -72,7 +72,10 @@ const struct history_record *history_confirmed(const struct history *h);
 const struct history_record *history_find(const struct history *h,
                                           const uint8_t hash[BUNDLE_HASH_LEN]);
 
-/** history_pending() - is a confirmation awaited?  @until_ms: CLOCK_BOOTTIME; may be NULL. */
+/**
+ * history_pending() - is a confirmation awaited?  Not of a record that is damaged.
+ * @until_ms: CLOCK_BOOTTIME; may be NULL
+ */
 bool history_pending(const struct history *h, uint64_t *until_ms);
 
 /**

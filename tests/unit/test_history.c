@@ -361,6 +361,14 @@ static void test_damaged(void **state)
         assert_null(history_current(f->h));
         assert_int_equal(judge(f, "b", 5), HISTORY_RUN_FILE);
     }
+    /* What waits to be confirmed and cannot be read. */
+    file_put(
+        f, "state.json",
+        "{\"version\":1,\"current\":1,\"confirmed\":2,\"rejected\":[],\"pending\":{\"boot\":\"b\","
+        "\"until_ms\":9}}");
+    reopen(f, "b");
+    assert_false(history_pending(f->h, NULL));
+    assert_int_equal(history_confirm(f->h, &err), -ENOENT);
     /* A new one goes on counting: numbers stand for one configuration. */
     apply(f, "c", 0, false);
     assert_int_equal(history_current(f->h)->number, 3);
