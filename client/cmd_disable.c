@@ -51,6 +51,7 @@ static int write_dropin(const struct cmd *cmd, const char *path)
         close(fd);
         return fail(path);
     }
+    /* In quotes: "@dora" is no plain word of YAML. */
     fprintf(out,
             "# Written by vpnctl user disable; remove this file to let the user in again.\n"
             "users:\n  \"%s\":\n    enabled: false\n",
