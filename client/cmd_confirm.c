@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "client/render.h"
@@ -114,5 +115,7 @@ int confirm_wait(const struct cmd *cmd, unsigned int number, unsigned int second
         return EXIT_SUCCESS;
     }
     sigaction(SIGINT, &action, NULL);
+    /* What was typed before proves nothing. */
+    (void)tcflush(STDIN_FILENO, TCIFLUSH);
     return count_down(cmd, number, seconds);
 }
