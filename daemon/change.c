@@ -362,8 +362,12 @@ int change_apply(struct server *s, struct change *c, const struct change_wish *w
 {
     struct config *then = s->config;
     struct err late;
-    int rc = stage(s, c, wish, err);
+    int rc;
 
+    /* What was chosen at start is not in the history yet, and would come in as the latest. */
+    if (!s->ready_once)
+        return err_set(err, -EAGAIN, "vpn-server is still starting; try again");
+    rc = stage(s, c, wish, err);
     if (rc < 0)
         return rc;
     rc = follow_reserve(s, c->now, &c->follow);

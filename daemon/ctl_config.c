@@ -221,9 +221,6 @@ static json_t *on_apply(struct server *s, const json_t *request, const struct ct
     json_t *reply = check_confirm(request, &wish.confirm_s);
     struct err err;
 
-    if (!s->ready_once)
-        reply = reply ? reply
-                      : ctl_reply_error(CTL_CODE_FAILED, "vpn-server is still starting; try again");
     if (reply || plan_request(s, request, &c, &reply) < 0)
         goto out;
     reply = check_plan_hash(c, request);

@@ -70,6 +70,8 @@ static void on_ready(void *ctx, const struct ipc_ready *ready)
         log_info("running");
         confirm_settle(s);
         process_ready();
+        if (s->reload_due)
+            (void)reload(s, "SIGHUP", &err);
     }
 }
 
@@ -183,7 +185,9 @@ static void on_signal(struct server *s)
     while ((sig = loop_signal(&s->loop)) != 0) {
         switch (sig) {
         case SIGHUP:
-            (void)reload(s, "SIGHUP", &err);
+            if (s->ready_once)
+                (void)reload(s, "SIGHUP", &err);
+            s->reload_due = !s->ready_once;
             break;
         case SIGUSR1:
             if (log_reopen(&err) < 0)

@@ -62,6 +62,7 @@ struct server {
     uint64_t hs_counts[HS_COUNT_NUM];
     int exit_status; /* what to end with; -1: go on */
     bool ready_once;
+    bool reload_due; /* SIGHUP came before that */
 };
 
 /**
