@@ -52,12 +52,15 @@ static int no_memory(const struct reader *r)
 
 /* ---- links ----------------------------------------------------------------------------------- */
 
-/* Our alias; or none yet, but our group: made by us and left before it got its alias. */
+/*
+ * Our alias; or none yet, but our group: made by us and left before it got its alias.  Anybody may
+ * put a device into a group of that number, so only the kind that the engine makes.
+ */
 static bool link_is_ours(const struct net_owner *owner, const struct net_link *link)
 {
     if (link->alias[0])
         return strcmp(link->alias, owner->alias) == 0;
-    return link->kind[0] && link->group == owner->protocol;
+    return strcmp(link->kind, "ifb") == 0 && link->group == owner->protocol;
 }
 
 static int cmp_index(const void *left, const void *right)

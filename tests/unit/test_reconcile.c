@@ -213,6 +213,12 @@ static void add_foreign(void)
     fake_link(&fake, "tun0", "tun", ALIAS, false);
     fake_add(&fake,
              &(struct net_object){.kind = NET_KIND_SETTING, .setting = {"ipv4/ip_forward", "0"}});
+    /* In a group whose number is ours by chance. */
+    fake_add(&fake, &(struct net_object){.kind = NET_KIND_LINK,
+                                         .link = {.name = "br86",
+                                                  .kind = "bridge",
+                                                  .group = NET_PROTO_SERVER,
+                                                  .mtu = 1500}});
     object.route =
         (struct net_route){.dst = prefix("0.0.0.0/0"), .table = NET_TABLE_MAIN, .protocol = 3};
     fake_add(&fake, &object);
