@@ -183,7 +183,7 @@ int process_folder(const char *path, struct account account, mode_t mode, struct
             return 0;
         return err_set(err, -errno, "%s: the folder cannot be made (%s)", path, strerror(errno));
     }
-    if (geteuid() == 0 && chown(path, account.uid, account.gid) < 0)
+    if (geteuid() == 0 && lchown(path, account.uid, account.gid) < 0)
         return err_set(err, -errno, "%s: its owner cannot be set (%s)", path, strerror(errno));
     return 0;
 }
