@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/text.h"
 #include "common/wire.h"
 #include "common/yaml.h"
 
@@ -86,13 +88,33 @@ int bundle_add(struct bundle *bundle, const char *name, const void *text, size_t
     return append(bundle, name, copy, len);
 }
 
+static bool is_utf8(const char *text)
+{
+    const uint8_t *in = (const uint8_t *)text;
+    size_t left = strlen(text), n;
+    uint32_t code;
+
+    for (; left > 0; in += n, left -= n) {
+        n = utf8_decode(in, left, &code);
+        if (n == 0)
+            return false;
+    }
+    return true;
+}
+
 static int read_one(struct bundle *bundle, const char *path, struct problems *problems)
 {
     struct doc_pos pos = {path, 0, 0};
     char *text = NULL;
     size_t len = 0;
-    int rc = file_read(path, &text, &len);
+    int rc;
 
+    /* It is sent and kept as JSON, which holds nothing else. */
+    if (!is_utf8(path)) {
+        problem_add(problems, PROBLEM_ERROR, &pos, NULL, "its name is not UTF-8 (rename it)");
+        return -EINVAL;
+    }
+    rc = file_read(path, &text, &len);
     if (rc == 0)
         rc = append(bundle, path, text, len);
     if (rc == -EFBIG)

@@ -105,6 +105,14 @@ static void test_layers(void **state)
     assert_int_equal(bundle_read("f.yaml", &f->bundle, &f->problems), 0);
     assert_int_equal(bundle_parse(&f->bundle, f->arena, &root, &f->problems), -EINVAL);
     assert_int_equal(f->problems.n_errors, 2);
+    bundle_clear(&f->bundle);
+
+    /* A name that could be neither sent nor kept. */
+    file_put("f.yaml.d/\xff.yaml", "a: 1\n");
+    assert_int_equal(bundle_read("f.yaml", &f->bundle, &f->problems), -EINVAL);
+    assert_string_equal(f->problems.items[2].text,
+                        "f.yaml.d/\\xff.yaml: its name is not UTF-8 (rename it)");
+    unlink("f.yaml.d/\xff.yaml");
     files_remove();
 }
 
