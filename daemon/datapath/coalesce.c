@@ -149,11 +149,14 @@ static uint64_t pseudo_sum(const uint8_t *packet, size_t transport, uint8_t prot
     return checksum_add16(checksum_add(0, packet + addresses, transport - addresses), protocol);
 }
 
+/* Both of them, where IP has one. */
 static bool checksum_right(const uint8_t *packet, size_t len, size_t transport, uint8_t protocol)
 {
     uint64_t sum =
         checksum_add16(pseudo_sum(packet, transport, protocol), (uint16_t)(len - transport));
 
+    if (transport == IP4_HEADER && checksum_finish(checksum_add(0, packet, IP4_HEADER)) != 0)
+        return false;
     return checksum_finish(checksum_add(sum, packet + transport, len - transport)) == 0;
 }
 

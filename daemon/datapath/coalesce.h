@@ -15,9 +15,10 @@
  * fragments, …) ends all groups between its two hosts, so nothing overtakes it.  Different flows
  * may pass each other, as they may in a network card.
  *
- * Checksums: a super-packet is passed on with a checksum that the kernel takes for true.  So each
- * packet's own must be right before it is merged, or damage done before the tunnel would be
- * blessed here; a wrong one stays alone.  A packet that stays alone costs no checksum.
+ * Checksums: a super-packet is passed on with a checksum that the kernel takes for true, and an
+ * IPv4 header of its own.  So both of each packet's must be right before it is merged, or damage
+ * done before the tunnel would be blessed here; a wrong one stays alone.  A packet that stays alone
+ * costs no checksum.
  *
  * Pure: no system call, clock or log line.
  */
