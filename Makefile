@@ -212,6 +212,12 @@ $(eval $(call test,test_gso,unit,daemon/datapath/gso.c daemon/datapath/checksum.
 $(eval $(call test,test_coalesce,unit,daemon/datapath/coalesce.c daemon/datapath/gso.c daemon/datapath/checksum.c))
 $(eval $(call test,test_superpackets,net,daemon/datapath/coalesce.c daemon/datapath/gso.c daemon/datapath/checksum.c))
 $(eval $(call test,test_offload,unit,daemon/datapath/offload.c common/err.c))
+# Beside lane.c, which its test and its fuzzer include.
+LANE_REST := $(filter-out daemon/datapath/lane.c,$(DATAPATH)) enclave/link.c common/ring.c \
+             common/ipc.c common/clock.c common/inner.c common/control.c common/ip.c common/mac.c \
+             common/wire.c common/err.c common/log.c common/text.c common/bucket.c common/cred.c \
+             enclave/spawner.c common/process.c $(NETLINK)
+$(eval $(call test,test_lane,unit,$(LANE_REST),$(SERVER_LIBS)))
 $(eval $(call test,test_pmtu,unit,daemon/datapath/pmtu.c))
 $(eval $(call test,test_peers,unit,daemon/datapath/peers.c common/ip.c))
 $(eval $(call test,test_timers,unit,client/timers.c))
@@ -407,8 +413,7 @@ $(eval $(call fuzzer,fuzz_ctl,common/ctl.c common/ctl_server.c common/err.c,jans
 
 $(eval $(call fuzzer,fuzz_netlink,$(NETLINK) $(IP),libnl-3.0))
 $(eval $(call fuzzer,fuzz_nft,$(NFT_PURE) $(IP),libnl-3.0))
-# It includes lane.c.
-$(eval $(call fuzzer,fuzz_lane,$(filter-out daemon/datapath/lane.c,$(DATAPATH)) enclave/link.c common/ring.c common/ipc.c common/clock.c common/inner.c common/control.c common/ip.c common/mac.c common/wire.c common/err.c common/log.c common/text.c common/bucket.c common/cred.c enclave/spawner.c common/process.c $(NETLINK),$(SERVER_LIBS)))
+$(eval $(call fuzzer,fuzz_lane,$(LANE_REST),$(SERVER_LIBS)))
 
 # The whole server but its main() and its spawner.
 $(eval $(call fuzzer,fuzz_link,$(filter-out daemon/main.c enclave/spawner.c,$(SERVER_SRC)),$(SERVER_LIBS)))

@@ -226,16 +226,23 @@ static void device_gone(struct lane *l, uint32_t port)
     lane_event(l, &event, NULL, 0);
 }
 
-/* Return: true when anything was done. */
+/*
+ * Sources that are always ready keep their order in the epoll set, and each takes all the slots it
+ * can use.  So they begin in turn, or a flood through one would leave nothing to the others.
+ *
+ * Return: true when anything was done.
+ */
 static bool serve_sources(struct lane *l, const struct epoll_event *events, int n)
 {
+    const unsigned int begin = n > 0 ? l->turn++ % (unsigned int)n : 0;
     bool busy = false;
     int i;
 
     for (i = 0; i < n; i++) {
-        uint32_t number = (uint32_t)events[i].data.u64;
+        const struct epoll_event *event = &events[(begin + (unsigned int)i) % (unsigned int)n];
+        uint32_t number = (uint32_t)event->data.u64;
 
-        switch ((enum source)(events[i].data.u64 >> 32)) {
+        switch ((enum source)(event->data.u64 >> 32)) {
         case SOURCE_SOCKET:
             busy |= lane_receive(l, number) > 0;
             break;
@@ -243,7 +250,7 @@ static bool serve_sources(struct lane *l, const struct epoll_event *events, int 
             busy |= lane_receive_logins(l, number) > 0;
             break;
         case SOURCE_PORT:
-            if (events[i].events & EPOLLERR)
+            if (event->events & EPOLLERR)
                 device_gone(l, number);
             else if (lane_read_on(l))
                 busy |= lane_read_tun(l, number) > 0;

@@ -83,6 +83,7 @@ struct lane {
     bool resumed; /* after a pause: the ring goes on where it was */
     bool broken;  /* the enclave violated the ring or is gone */
     uint64_t stop_by_ms;
+    unsigned int turn; /* which of the sources that are ready is served first */
     uint64_t unknown_second;
     uint32_t unknown_told;
     struct clock now;

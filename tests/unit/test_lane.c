@@ -1,0 +1,127 @@
+/* A lane's loop with a worker that is slower than everything else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "daemon/datapath/lane.c"
+
+#define PEER   (1U << 16 | 1)
+#define ROUNDS 12
+
+static struct datapath dp;
+static int device[2], bell[2], stranger;
+
+/* A datagram of a session, a packet for a user: more than a round can take. */
+static void flood(void)
+{
+    uint8_t datagram[WIRE_TRANSPORT_MIN] = {0}, frame[GSO_HEADER_LEN + 20] = {0};
+    uint8_t *packet = frame + GSO_HEADER_LEN;
+
+    wire_header_put(datagram, WIRE_DATA, sizeof(datagram), 0, 0);
+    packet[0] = 0x45;
+    be16_put(packet + 2, 20);
+    memcpy(packet + 12, (const uint8_t[]){192, 0, 2, 1, 10, 8, 0, 2}, 8);
+    for (int i = 0; i < 100; i++) {
+        (void)send(stranger, datagram, sizeof(datagram), MSG_DONTWAIT);
+        (void)send(device[1], frame, sizeof(frame), MSG_DONTWAIT);
+    }
+}
+
+static int set_up(void **state)
+{
+    const struct ip_endpoint loopback = {.addr = {.family = 4, .bytes = {127, 0, 0, 1}}};
+    const struct ip_addr inner = {.family = 4, .bytes = {10, 8, 0, 2}};
+    const struct path to = {.remote = {.addr = {.family = 4, .bytes = {192, 0, 2, 1}}, .port = 9}};
+    struct ip_endpoint here = loopback;
+    struct sockaddr_storage ss;
+    socklen_t len;
+    struct err err;
+
+    (void)state;
+    clock_init(0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, device), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, bell), 0);
+    assert_int_equal(datapath_init(&dp, DP_SERVER, 1, 16, 4, &err), 0);
+    assert_int_equal(datapath_add_port(&dp, true), 0);
+    dp.ports[0].queue[0] = device[0];
+    dp.sockets[0][0] = udp_open(&loopback, false, 0, &err);
+    assert_true(dp.sockets[0][0] >= 0);
+    dp.n_sockets = 1;
+    stranger = udp_open(&loopback, false, 0, &err);
+    here.port = udp_bound_port(dp.sockets[0][0]);
+    len = ip_endpoint_to_sockaddr(&here, &ss);
+    assert_int_equal(connect(stranger, (struct sockaddr *)&ss, len), 0);
+    peers_add(&dp.peers, PEER, 0, 1400, &to, 1);
+    assert_int_equal(lookup_add(dp.lookup, &inner, PEER), 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    free(dp.lanes[0].area);
+    close(dp.lanes[0].epoll);
+    close(device[1]);
+    close(bell[0]);
+    close(bell[1]);
+    close(stranger);
+    datapath_clear(&dp);
+    return 0;
+}
+
+/* The worker has all slots but one, and gives that one back after each round. */
+static struct lane *busy_lane(struct ring_end *worker)
+{
+    struct lane *l = &dp.lanes[0];
+
+    l->dp = &dp;
+    l->area = aligned_alloc(4096, (sizeof(*l->area) + 4095) & ~(size_t)4095);
+    assert_non_null(l->area);
+    memset(l->area, 0, offsetof(struct ring_area, slots));
+    l->doorbell = bell[0];
+    l->under_way = ~1U;
+    lane_slot_give(l, 0);
+    ring_end_init(&l->submit, &l->area->submit);
+    ring_end_init(&l->complete, &l->area->complete);
+    ring_end_init(worker, &l->area->submit);
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    assert_int_equal(watch_all(l), 0);
+    clock_read(&l->now);
+    return l;
+}
+
+/* Floods from both sides, and one slot for the two of them. */
+static void test_turns(void **state)
+{
+    unsigned int served[RING_SEAL + 1] = {0};
+    struct epoll_event events[32];
+    struct ring_entry entry;
+    struct ring_end worker;
+    struct lane *l = busy_lane(&worker);
+
+    (void)state;
+    for (int i = 0; i < ROUNDS; i++) {
+        flood();
+        serve_sources(l, events, epoll_wait(l->epoll, events, 32, 1000));
+        while (ring_pop(&worker, &entry) > 0) {
+            served[entry.op]++;
+            l->under_way &= ~(1U << entry.slot);
+            lane_slot_give(l, entry.slot);
+        }
+    }
+    assert_false(l->broken);
+    assert_int_equal(served[RING_OPEN], ROUNDS / 2);
+    assert_int_equal(served[RING_SEAL], ROUNDS / 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down)};
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
