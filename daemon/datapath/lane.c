@@ -52,6 +52,11 @@ int lane_slot_take(struct lane *l)
     return l->n_free ? l->free[--l->n_free] : -1;
 }
 
+int lane_slot_traffic(struct lane *l)
+{
+    return l->n_free > LANE_SPARE ? lane_slot_take(l) : -1;
+}
+
 /* Last in, first out: the slot still in the cache is used next. */
 void lane_slot_give(struct lane *l, unsigned int slot)
 {
@@ -86,7 +91,7 @@ uint8_t *lane_fill_room(struct lane *l, struct lane_fill *fill, enum ring_op op,
     if (fill->slot >= 0 && (fill->entries == RING_PACKETS || size > RING_SLOT_SIZE - fill->at))
         lane_fill_submit(l, fill, op);
     if (fill->slot < 0) {
-        fill->slot = lane_slot_take(l);
+        fill->slot = lane_slot_traffic(l);
         if (fill->slot < 0)
             return NULL;
         fill->entries = 0;
@@ -308,13 +313,14 @@ static void tell_broken(struct lane *l)
     lane_event(l, &event, NULL, 0);
 }
 
-/* With every slot under way there is nothing to read into: wait for the doorbell alone. */
+/* With every slot for traffic under way there is nothing to read into: wait for the doorbell alone.
+ */
 static int wait_events(struct lane *l, struct epoll_event *events, int max, bool may_block)
 {
     int timeout = may_block && ring_sleep(&l->complete) ? 1000 : 0;
     int n;
 
-    if (timeout && l->n_free == 0) {
+    if (timeout && l->n_free <= LANE_SPARE) {
         struct timeval second = {.tv_sec = 1};
         uint8_t bells[64];
 

@@ -24,6 +24,9 @@
 _Static_assert(RING_TABLE_SIZE + LANE_TRAIN_MAX <= RING_SLOT_SIZE, "any message fits a slot");
 _Static_assert(RING_PACKETS <= UDP_BATCH_PIECES, "a slot fits one batch");
 
+/* Slots that traffic leaves alone: answers to a peer must not be lost in a flood. */
+#define LANE_SPARE 2
+
 /* Unknown sessions that are told to the main thread in a second. */
 #define LANE_UNKNOWN_MAX 100
 
@@ -122,6 +125,8 @@ static inline void lane_drop(struct lane *l, enum dp_drop why)
 
 /** lane_slot_take() - a free slot's number, or -1. */
 int lane_slot_take(struct lane *l);
+/** lane_slot_traffic() - likewise, for what may wait in the kernel: leaves LANE_SPARE of them. */
+int lane_slot_traffic(struct lane *l);
 void lane_slot_give(struct lane *l, unsigned int slot);
 struct ring_slot *lane_slot(struct lane *l, unsigned int slot);
 /**
@@ -129,7 +134,7 @@ struct ring_slot *lane_slot(struct lane *l, unsigned int slot);
  *
  * Submits a full slot (as @op) and takes another one.
  *
- * Return: where it may begin, with fill->entries as its number; NULL when no slot is free.
+ * Return: where it may begin, with fill->entries as its number; NULL when no slot is free for it.
  */
 uint8_t *lane_fill_room(struct lane *l, struct lane_fill *fill, enum ring_op op, size_t size);
 /** lane_fill_submit() - hand it over, if there is anything in it. */

@@ -109,7 +109,7 @@ static bool read_source(struct lane *l, uint32_t socket, unsigned int i, struct 
 /* Up to a batch of datagrams, each read into a cell of one slot. */
 static unsigned int receive_singly(struct lane *l, uint32_t socket)
 {
-    int slot = lane_slot_take(l);
+    int slot = lane_slot_traffic(l);
     unsigned int entries = 0;
     uint8_t *base;
     int i, n;
@@ -171,7 +171,7 @@ static unsigned int receive_trains(struct lane *l, uint32_t socket)
     struct lane_fill fill = {.slot = -1};
     int slots[LANE_TRAINS], n, i, given;
 
-    for (given = 0; given < LANE_TRAINS && (slots[given] = lane_slot_take(l)) >= 0; given++)
+    for (given = 0; given < LANE_TRAINS && (slots[given] = lane_slot_traffic(l)) >= 0; given++)
         udp_batch_receive(&l->rx, (unsigned int)given,
                           lane_slot(l, (unsigned int)slots[given])->data, LANE_TRAIN_MAX);
     n = given ? recvmmsg(l->dp->sockets[l->number][socket], l->rx.msgs, (unsigned int)given,

@@ -72,7 +72,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* The worker has all slots but one, and gives that one back after each round. */
+/* The worker has all slots but one for traffic, and gives that one back after each round. */
 static struct lane *busy_lane(struct ring_end *worker)
 {
     struct lane *l = &dp.lanes[0];
@@ -82,8 +82,9 @@ static struct lane *busy_lane(struct ring_end *worker)
     assert_non_null(l->area);
     memset(l->area, 0, offsetof(struct ring_area, slots));
     l->doorbell = bell[0];
-    l->under_way = ~1U;
-    lane_slot_give(l, 0);
+    l->under_way = ~0U << (LANE_SPARE + 1);
+    for (unsigned int i = 0; i <= LANE_SPARE; i++)
+        lane_slot_give(l, i);
     ring_end_init(&l->submit, &l->area->submit);
     ring_end_init(&l->complete, &l->area->complete);
     ring_end_init(worker, &l->area->submit);
@@ -113,14 +114,37 @@ static void test_turns(void **state)
         }
     }
     assert_false(l->broken);
+    assert_int_equal(l->n_free, LANE_SPARE + 1);
     assert_int_equal(served[RING_OPEN], ROUNDS / 2);
     assert_int_equal(served[RING_SEAL], ROUNDS / 2);
+}
+
+/* Whoever asks during a flood is answered. */
+static void test_answer(void **state)
+{
+    const uint8_t pong[16] = {0};
+    struct epoll_event events[32];
+    struct ring_end worker;
+    struct lane *l = busy_lane(&worker);
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        flood();
+        serve_sources(l, events, epoll_wait(l->epoll, events, 32, 1000));
+    }
+    assert_int_equal(l->n_free, LANE_SPARE);
+    for (int i = 0; i < LANE_SPARE; i++)
+        lane_seal_small(l, PEER, WIRE_PONG, pong, sizeof(pong));
+    assert_int_equal(atomic_load(&l->stats.drops[DP_DROP_QUEUE_FULL]), 0);
+    assert_int_equal(l->n_free, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down)};
+        cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_answer, set_up, tear_down),
+    };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
