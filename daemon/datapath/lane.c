@@ -265,7 +265,8 @@ static bool serve_sources(struct lane *l, const struct epoll_event *events, int 
             break;
         case SOURCE_INBOX:
             read_inbox(l);
-            busy = true;
+            /* What has to wait in it for a slot is no reason to stay awake. */
+            busy |= l->n_free > LANE_SPARE;
             break;
         }
     }
