@@ -322,10 +322,8 @@ static int wait_events(struct lane *l, struct epoll_event *events, int max, bool
     int n;
 
     if (timeout && l->n_free <= LANE_SPARE) {
-        struct timeval second = {.tv_sec = 1};
         uint8_t bells[64];
 
-        (void)setsockopt(l->doorbell, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
         n = recv(l->doorbell, bells, sizeof(bells), 0) == 0 ? -1 : 0;
         if (n < 0)
             l->broken = true;
@@ -386,9 +384,11 @@ static void lane_loop(struct lane *l)
 
 void *lane_main(void *arg)
 {
+    const struct timeval second = {.tv_sec = 1}; /* for wait_events() */
     struct lane *l = arg;
     unsigned int i;
 
+    (void)setsockopt(l->doorbell, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
     if (!l->resumed) {
         l->n_free = l->under_way = 0;
         for (i = 0; i < RING_SLOTS; i++)
