@@ -81,7 +81,7 @@ static void outlet_cut(struct outlet *o, bool cut)
     o->cut = cut;
 }
 
-/* One datagram that could not leave.  Return: true to try it once more. */
+/* A datagram, or a run of them, that could not leave.  Return: true to try it once more. */
 static bool try_again(struct lane *l, struct outlet *o, const struct msghdr *mh, uint32_t handle)
 {
     if ((errno == EAGAIN || errno == ENOBUFS) && !o->waited && wait_writable(o->fd)) {
@@ -94,8 +94,8 @@ static bool try_again(struct lane *l, struct outlet *o, const struct msghdr *mh,
         outlet_cut(o, true);
         return true;
     }
-    /* No route, or refused: this datagram is lost, the ones after it may go elsewhere. */
-    lane_drop(l, DP_DROP_SEND);
+    /* No route, or refused: these datagrams are lost, the ones after them may go elsewhere. */
+    lane_count(&l->stats.drops[DP_DROP_SEND], mh->msg_iovlen);
     return false;
 }
 
