@@ -47,6 +47,13 @@ struct gso_split {
  */
 int gso_split_begin(struct gso_split *s, uint8_t *frame, size_t len);
 
+/** gso_split_trim() - no super-packet: the packet ends after @total bytes, what follows is none. */
+static inline void gso_split_trim(struct gso_split *s, size_t total)
+{
+    if (s->headers == 0)
+        s->len = s->stride = total;
+}
+
 /** gso_split_more() - is another piece left? */
 static inline bool gso_split_more(const struct gso_split *s)
 {

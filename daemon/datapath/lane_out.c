@@ -63,6 +63,7 @@ static bool take_frame(struct lane *l, struct dp_port *port, size_t len)
         lane_drop(l, DP_DROP_BAD_PACKET);
         return false;
     }
+    gso_split_trim(split, in.total);
     l->frame.peer = find_peer(l, port, &in);
     peer = peers_get(&l->dp->peers, l->frame.peer);
     if (!peer) {

@@ -1,4 +1,4 @@
-/* A lane's loop with a worker that is slower than everything else. */
+/* A lane's loop, mostly with a worker that is slower than everything else. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,16 +14,21 @@
 static struct datapath dp;
 static int device[2], bell[2], stranger;
 
+/* The shortest packet for the user. */
+static void put_packet(uint8_t packet[20])
+{
+    packet[0] = 0x45;
+    be16_put(packet + 2, 20);
+    memcpy(packet + 12, (const uint8_t[]){192, 0, 2, 1, 10, 8, 0, 2}, 8);
+}
+
 /* A datagram of a session, a packet for a user: more than a round can take. */
 static void flood(void)
 {
     uint8_t datagram[WIRE_TRANSPORT_MIN] = {0}, frame[GSO_HEADER_LEN + 20] = {0};
-    uint8_t *packet = frame + GSO_HEADER_LEN;
 
     wire_header_put(datagram, WIRE_DATA, sizeof(datagram), 0, 0);
-    packet[0] = 0x45;
-    be16_put(packet + 2, 20);
-    memcpy(packet + 12, (const uint8_t[]){192, 0, 2, 1, 10, 8, 0, 2}, 8);
+    put_packet(frame + GSO_HEADER_LEN);
     for (int i = 0; i < 100; i++) {
         (void)send(stranger, datagram, sizeof(datagram), MSG_DONTWAIT);
         (void)send(device[1], frame, sizeof(frame), MSG_DONTWAIT);
@@ -119,6 +124,23 @@ static void test_turns(void **state)
     assert_int_equal(served[RING_SEAL], ROUNDS / 2);
 }
 
+/* What stands behind a packet does not enter the tunnel: the other end would refuse it. */
+static void test_trailing(void **state)
+{
+    uint8_t frame[GSO_HEADER_LEN + 20 + 17] = {[GSO_HEADER_LEN + 20] = 1};
+    struct ring_entry entry;
+    struct ring_end worker;
+    struct lane *l = busy_lane(&worker);
+
+    (void)state;
+    put_packet(frame + GSO_HEADER_LEN);
+    assert_int_equal(send(device[1], frame, sizeof(frame), 0), sizeof(frame));
+    assert_int_equal(lane_read_tun(l, 0), 1);
+    assert_int_equal(ring_pop(&worker, &entry), 1);
+    assert_int_equal(entry.count, 1);
+    assert_int_equal(lane_slot(l, entry.slot)->packets[0].length, 20);
+}
+
 /* Whoever asks during a flood is answered. */
 static void test_answer(void **state)
 {
@@ -144,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_trailing, set_up, tear_down),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
