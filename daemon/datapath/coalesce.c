@@ -10,6 +10,7 @@
 #define IP4_HEADER        20
 #define IP4_DONT_FRAGMENT 0x4000
 #define IP6_HEADER        40
+#define PORTS             4 /* both, where TCP and UDP begin */
 #define TCP_HEADER        20
 #define TCP_CHECKSUM      16
 #define TCP_FIN           0x01
@@ -25,7 +26,8 @@
 struct segment {
     const uint8_t *packet;
     uint16_t len;
-    uint8_t protocol; /* 0: must stay alone */
+    uint8_t protocol; /* 0: its flow is not known, and it stays alone */
+    bool alone;       /* its flow is known, but it must not be merged */
     uint16_t transport, headers;
     uint32_t hosts;
     bool last; /* nothing may follow it in its group */
@@ -96,23 +98,25 @@ static bool look_at_udp(struct segment *s)
 static void look_at(struct segment *s, unsigned int what)
 {
     look_at_ip(s);
-    if (s->protocol == IPPROTO_TCP && what & COALESCE_TCP && look_at_tcp(s))
-        return;
-    if (s->protocol == IPPROTO_UDP && what & COALESCE_UDP && look_at_udp(s))
-        return;
-    s->protocol = 0;
+    if (s->len < s->transport + PORTS)
+        s->protocol = 0;
+    if (s->protocol == IPPROTO_TCP)
+        s->alone = !(what & COALESCE_TCP) || !look_at_tcp(s);
+    else if (s->protocol == IPPROTO_UDP)
+        s->alone = !(what & COALESCE_UDP) || !look_at_udp(s);
+    else
+        s->protocol = 0;
 }
 
 /* ---- does it go on where the group ends? ------------------------------------------------------
  */
 
-/* Both ports. */
 static bool same_flow(const struct coalesce_group *g, const uint8_t *first, const struct segment *s)
 {
     const size_t addresses = s->transport == IP4_HEADER ? 12 : 8;
 
     return g->protocol == s->protocol && g->hosts == s->hosts && g->transport == s->transport &&
-           memcmp(first + addresses, s->packet + addresses, s->transport - addresses + 4) == 0;
+           memcmp(first + addresses, s->packet + addresses, s->transport - addresses + PORTS) == 0;
 }
 
 static bool same_ip(const struct coalesce_group *g, const uint8_t *first, const struct segment *s)
@@ -200,7 +204,7 @@ static void found_group(struct coalesce *c, uint8_t number, const struct segment
         .first = number,
         .last = number,
         .count = 1,
-        .closed = s->protocol == 0 || s->last,
+        .closed = s->protocol == 0 || s->alone || s->last,
         .protocol = s->protocol,
         .transport = s->transport,
         .headers = s->headers,
@@ -236,7 +240,7 @@ void coalesce_add(struct coalesce *c, uint8_t *packet, size_t len, uint16_t targ
     if (s.protocol == 0) {
         for (unsigned int i = 0; i < c->n_groups; i++)
             c->groups[i].closed |= c->groups[i].hosts == s.hosts;
-    } else {
+    } else if (!s.alone) {
         g = find_group(c, &s, target);
         if (g && joins(c, g, &s)) {
             join_group(c, g, number, &s);

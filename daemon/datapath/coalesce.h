@@ -11,9 +11,10 @@
  * others; only the last may be shorter or carry FIN or PSH, and ends the group.
  *
  * Order: groups come out in the order in which they were founded, and nothing joins a group after
- * a packet of the same flow that could not.  A packet that belongs to no group (ICMP, SYN,
- * fragments, …) ends all groups between its two hosts, so nothing overtakes it.  Different flows
- * may pass each other, as they may in a network card.
+ * a packet of the same flow that could not: a SYN or a bare acknowledgement ends its flow's group,
+ * and no other flow's.  A packet of no known flow (ICMP, fragments, IP options, …) ends all groups
+ * between its two hosts, so nothing overtakes it.  Different flows may pass each other, as they
+ * may in a network card.
  *
  * Checksums: a super-packet is passed on with a checksum that the kernel takes for true, and an
  * IPv4 header of its own.  So both of each packet's must be right before it is merged, or damage
@@ -43,9 +44,9 @@ struct coalesce_group {
     uint8_t count;
     bool closed;        /* nothing may join any more */
     bool checked;       /* the first packet's checksum has been looked at */
-    uint8_t protocol;   /* IPPROTO_TCP, IPPROTO_UDP, or 0: never merged */
+    uint8_t protocol;   /* IPPROTO_TCP, IPPROTO_UDP, or 0: no flow of ours */
     uint16_t transport; /* where its header begins */
-    uint16_t headers;   /* and where the data */
+    uint16_t headers;   /* and where the data, if any could join */
     uint16_t stride;    /* data of each packet but the last */
     uint16_t target;    /* the caller's, see coalesce_add() */
     uint32_t hosts;     /* of both addresses */

@@ -340,6 +340,31 @@ static void test_not_overtaken(void **state)
     assert_int_equal(protocol_of(out[2].bytes), IPPROTO_TCP);
 }
 
+/* Acknowledgements of a stream end no group of another one, but one of their own. */
+static void test_acknowledgements(void **state)
+{
+    struct shape s = segment(500), bare;
+    unsigned int i;
+
+    (void)state;
+    for (int same = 0; same < 2; same++) {
+        coalesce_begin(&merge);
+        for (i = 0; i < 16; i++) {
+            bare = s;
+            bare.data = 0;
+            bare.port += !same;
+            add(i, packet_make(i % 2 ? &bare : &s, cell(i)));
+            if (i % 2 == 0)
+                follow(&s);
+        }
+        assert_int_equal(merge.n_groups, same ? 16 : 1 + 8);
+        take_out();
+        assert_int_equal(n_out, 16);
+        for (i = 0; same && i < 16; i++)
+            assert_int_equal(out[i].len, 52 + (i % 2 ? 0 : 500));
+    }
+}
+
 /* ---- any mix -------------------------------------------------------------------------------- */
 
 #define FLOWS 24
@@ -493,9 +518,13 @@ static void test_mix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stream),      cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_differences), cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_apart),       cmocka_unit_test(test_not_overtaken),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_apart),
+        cmocka_unit_test(test_not_overtaken),
+        cmocka_unit_test(test_acknowledgements),
         cmocka_unit_test(test_mix),
     };
 
