@@ -31,7 +31,8 @@ enum dp_drop {
     DP_DROP_BAD_MAC1,
     DP_DROP_UNEXPECTED, /* a kind of message this side does not take */
     DP_DROP_NO_PEER,    /* TUN: nobody owns the inner destination */
-    DP_DROP_BAD_PACKET, /* TUN: not a valid IP packet, or larger than the peer's MTU */
+    DP_DROP_BAD_PACKET, /* TUN: not a valid IP packet, or larger than the peer's MTU and nobody
+                           to be told */
     DP_DROP_ISOLATED,   /* user to user, and client-to-client is off */
     DP_DROP_QUEUE_FULL, /* the main thread or another lane did not keep up */
     DP_DROP_SEND,       /* the kernel refused to send */

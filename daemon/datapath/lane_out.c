@@ -55,8 +55,9 @@ static bool take_frame(struct lane *l, struct dp_port *port, size_t len)
     uint8_t *packet = l->frame.bytes + GSO_HEADER_LEN;
     struct dp_peer *peer;
     struct inner in;
-    uint32_t limit;
+    uint32_t mtu, limit;
     size_t size;
+    bool may_cut;
 
     if (gso_split_begin(split, l->frame.bytes, len) < 0 ||
         inner_parse(packet, len - GSO_HEADER_LEN, &in) < 0) {
@@ -71,13 +72,16 @@ static bool take_frame(struct lane *l, struct dp_port *port, size_t len)
         return false;
     }
     size = gso_split_size(split);
+    mtu = atomic_load_explicit(&peer->mtu, memory_order_relaxed);
     limit = atomic_load_explicit(&peer->limit, memory_order_relaxed);
-    if (size > atomic_load_explicit(&peer->mtu, memory_order_relaxed) || size > WIRE_MTU_MAX) {
+    limit = limit < mtu ? limit : mtu;
+    may_cut = icmp_may_fragment(packet);
+    if (size > WIRE_MTU_MAX || (size > mtu && may_cut)) {
         lane_drop(l, DP_DROP_BAD_PACKET);
         return false;
     }
     /* Who lets the network cut his packets gets them cut: outside, after sealing. */
-    if (size > limit && !icmp_may_fragment(packet)) {
+    if (size > limit && !may_cut) {
         refuse_piece(l, port, split, (uint16_t)limit);
         return false;
     }

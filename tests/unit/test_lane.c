@@ -141,6 +141,28 @@ static void test_trailing(void **state)
     assert_int_equal(lane_slot(l, entry.slot)->packets[0].length, 20);
 }
 
+/* A user may have agreed on less than the device carries: the sender is told. */
+static void test_too_big(void **state)
+{
+    uint8_t frame[GSO_HEADER_LEN + 1450] = {0}, answer[GSO_HEADER_LEN + ICMP_ANSWER_MAX];
+    uint8_t *packet = frame + GSO_HEADER_LEN;
+    struct ring_end worker;
+    struct lane *l = busy_lane(&worker);
+
+    (void)state;
+    put_packet(packet);
+    be16_put(packet + 2, 1450);
+    be16_put(packet + 6, 0x4000); /* not to be fragmented */
+    assert_int_equal(send(device[1], frame, sizeof(frame), 0), sizeof(frame));
+    assert_int_equal(lane_read_tun(l, 0), 1);
+    assert_int_equal(l->n_free, LANE_SPARE + 1);
+    assert_true(recv(device[1], answer, sizeof(answer), 0) > GSO_HEADER_LEN + 28);
+    packet = answer + GSO_HEADER_LEN;
+    assert_memory_equal(packet + 16, ((const uint8_t[]){192, 0, 2, 1}), 4);
+    assert_int_equal(be16_get(packet + 20), 3 << 8 | 4); /* too big */
+    assert_int_equal(be16_get(packet + 26), 1400);
+}
+
 /* Whoever asks during a flood is answered. */
 static void test_answer(void **state)
 {
@@ -167,6 +189,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trailing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_too_big, set_up, tear_down),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
