@@ -11,7 +11,8 @@
 . "$(dirname "$0")/lib.sh"
 FLOOD=${VPN_BUILD:-$BIN/../build}/tests/net/flood
 RATE=10000 SECONDS_EACH=7 MBIT=50
-# A sanitizer makes the server several times slower: then it is its findings that count.
+# A sanitizer makes the server several times slower: then it is its findings that count, not its
+# throughput.
 [ -z "${VPN_SANITIZE:-}" ] || RATE=2000
 [ -x "$FLOOD" ] || skip "$FLOOD is not there (make tests)"
 command -v iperf3 >/dev/null || skip "no iperf3"
@@ -101,8 +102,10 @@ flood() {
     check "$3: the flood lasts until the measurement is over" kill -0 "$F"
     stop "$CLIENT2"
     wait "$F"
-    if [ "${got:-0}" -lt $((quiet * 90 / 100)) ]; then
+    FLOODS=1
+    if [ -z "${VPN_SANITIZE:-}" ] && [ "${got:-0}" -lt $((quiet * 90 / 100)) ]; then
         # Perhaps the machine was busy with something else: once more, both numbers.
+        FLOODS=2
         quiet=$(throughput)
         ip netns exec "$CLI" "$FLOOD" "$1" "$2" 51820 $RATE $SECONDS_EACH ${4:+"$4"} >/dev/null 2>&1 & F=$!
         got=$(throughput)
@@ -111,7 +114,7 @@ flood() {
     sent=$(cat "$T/sent-$3")
     check "$3: $RATE a second were sent" at_least "${sent:-0}" $((RATE * SECONDS_EACH * 9 / 10))
     check "$3: a new login took no longer than 2 s ($MS ms)" at_most $MS 2000
-    check "$3: the tunnel keeps 90 % of its throughput ($((got * 100 / quiet)) %)" \
+    [ -n "${VPN_SANITIZE:-}" ] || check "$3: the tunnel keeps 90 % of its throughput ($((got * 100 / quiet)) %)" \
         at_least "${got:-0}" $((quiet * 90 / 100))
 }
 # all_floods ADDRESS SUFFIX: of the users' names
@@ -128,7 +131,7 @@ all_floods() {
         at_least $(($(counter login-cookie) - was)) $((RATE * SECONDS_EACH * 7 / 10))
     now=$(($(counter login-forged) - forged))
     # 500 at once and 250 a second.
-    check "valid$2: the enclave saw what the budget gives" at_most $now $((500 + 250 * (SECONDS_EACH + 2)))
+    check "valid$2: the enclave saw what the budget gives" at_most $now $((FLOODS * (500 + 250 * (SECONDS_EACH + 2))))
     check "valid$2: and not less" at_least $now 500
     check "valid$2: the new login came in by its cookie" grep -q 'asking again with its cookie' "$T/client-valid$2.log"
 
