@@ -155,8 +155,8 @@ static void assert_diff(const char *before, const char *after, const char *const
 static void test_diff(void **state)
 {
     static const char *const want[] = {
-        "~ server.listen: 0.0.0.0:4000, [::]:4000 (these sockets are made anew; clients follow if "
-        "they can)",
+        ("~ server.listen: 0.0.0.0:4000, [::]:4000 (these sockets are made anew; clients follow if "
+         "they can)"),
         "~ server.session-timeout: 60, was 3600",
         "~ tunnel.device: tun9, was tun0 (the device is made anew; sessions stay)",
         "~ tunnel.addresses: 10.9.0.1/24 (who does not fit gets another address)",
