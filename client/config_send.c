@@ -55,7 +55,8 @@ int config_send(const struct cmd *cmd, const char *file, const char *verb, json_
     if (request && more)
         json_object_update(request, more);
     json_decref(more);
-    return cmd_request_blob(cmd, request, texts, len, reply);
+    /* The analyzer does not know that _cleanup_ frees. */
+    return cmd_request_blob(cmd, request, texts, len, reply); // NOLINT(clang-analyzer-unix.Malloc)
 }
 
 void config_problems(const json_t *reply, const char *key)

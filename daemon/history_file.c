@@ -59,7 +59,10 @@ int history_file_read(int dir, const char *name, json_t **out, char **texts, siz
 
     if (rc < 0)
         return rc;
-    line_end = size ? memchr(buf, '\n', size) : NULL;
+    /* The analyzer does not know that _cleanup_ frees. */
+    if (!buf || size == 0)
+        return -EBADMSG; // NOLINT(clang-analyzer-unix.Malloc)
+    line_end = memchr(buf, '\n', size);
     header = line_end ? (size_t)(line_end - buf) : size;
     json = json_loadb(buf, header, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(json)) {

@@ -90,11 +90,14 @@ int keeper_set(struct server *s, const struct config *config, bool only_sessions
     _cleanup_(free_p) bool *connected = calloc(config->n_users + 1, sizeof(*connected));
     _cleanup_(net_set_freep) struct net_set *set = net_set_new();
     const struct desired_support support = find_support(s, config);
-    int rc = connected && set ? 0 : err_set(err, -ENOMEM, "out of memory");
+    int rc = 0;
 
-    if (rc == 0)
-        find_connected(s, config, connected);
-    if (rc == 0 && !only_sessions)
+    /* The analyzer does not know that _cleanup_ frees. */
+    if (!connected || !set)
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): as said
+        return err_set(err, -ENOMEM, "out of memory");
+    find_connected(s, config, connected);
+    if (!only_sessions)
         rc = desired_config(config, &support, set, err);
     if (rc == 0)
         rc = desired_sessions(config, connected, set, err);
@@ -119,7 +122,7 @@ static void take_set(struct keeper *k, struct net_set *set)
 static int want(struct server *s, struct err *err)
 {
     struct keeper *k = s->keeper;
-    struct net_set *set;
+    struct net_set *set = NULL;
     int rc = keeper_set(s, s->config, false, &set, err);
 
     if (rc < 0)

@@ -222,7 +222,7 @@ static int task_settle(struct task *task, struct err *err)
             net_plan_free(next);
             return err_set(err, known, "%s", unknown.msg);
         }
-        if (rc < 0)
+        if (rc != 0)
             return rc;
         if (net_plan_empty(next) || i == APPLY_ROUNDS ||
             (all_refused(next, &task->round) && (i > 1 || all_early(next, &task->round)))) {
@@ -304,7 +304,7 @@ static int look_for_clash(struct task *task, struct err *err)
     struct net_plan *plan = NULL;
     int rc = task_plan(task, true, &plan, err);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     net_plan_free(task->left);
     task->left = plan;
