@@ -84,7 +84,7 @@ rm "$D/20-report.yaml"
 check "drift is put right from here on" exits 0 ctl apply "$F"
 
 # The same again.
-ip -n "$SRV" monitor all >"$T/monitor.log" 2>&1 &
+ip -n "$SRV" monitor link address route rule >"$T/monitor.log" 2>&1 &
 monitor=$!
 PIDS+=($monitor)
 wait_for 3 sh -c "grep -q ip /proc/$monitor/comm"
