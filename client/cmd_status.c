@@ -34,6 +34,7 @@ static enum render_style state_style(const char *state)
         {"waiting", RENDER_STYLE_WARN},  {"down", RENDER_STYLE_BAD},
         {"refused", RENDER_STYLE_BAD},   {"active", RENDER_STYLE_GOOD},
         {"partial", RENDER_STYLE_WARN},  {"missing", RENDER_STYLE_BAD},
+        {"clash", RENDER_STYLE_BAD},     {"unknown", RENDER_STYLE_WARN},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(styles); i++)

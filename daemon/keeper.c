@@ -190,6 +190,16 @@ const struct net_waiting *keeper_waits(struct server *s, const struct net_object
     return NULL;
 }
 
+const char *keeper_clash(struct server *s, enum net_kind kind, char *buf)
+{
+    const struct net_plan *last = net_reconciler_last(s->keeper->engine);
+
+    for (size_t i = 0; last && i < last->n_clashes; i++)
+        if (last->clashes[i].want->kind == kind)
+            return net_clash_format(&last->clashes[i], buf) + 2; /* without the sign in front */
+    return NULL;
+}
+
 static bool clashes(const struct net_plan *plan, const struct net_object *want)
 {
     for (size_t i = 0; i < plan->n_clashes; i++)

@@ -19,12 +19,11 @@
 
 #include "common/err.h"
 #include "daemon/config.h"
+#include "netlink/set.h"
 
 struct keeper;
 struct net_conn;
-struct net_object;
 struct net_plan;
-struct net_set;
 struct net_waiting;
 struct server;
 
@@ -68,6 +67,13 @@ bool keeper_old_clash(struct server *s, const struct net_object *want);
  * found out only by trying, so a plan alone does not know.  Return: why, or NULL.
  */
 const struct net_waiting *keeper_waits(struct server *s, const struct net_object *want);
+/**
+ * keeper_clash() - what the last run found in the place of an object of this kind
+ * @buf: at least NET_OP_FORMAT_SIZE bytes
+ *
+ * Return: the sentence, in @buf, or NULL.
+ */
+const char *keeper_clash(struct server *s, enum net_kind kind, char *buf);
 /**
  * keeper_apply() - carry out @set, wholly or not at all but for old clashes
  * @set: taken over on success

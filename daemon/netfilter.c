@@ -1,4 +1,4 @@
-/* The server's table of the packet filter in the kernel; see netfilter.h. */
+/* What the kernel can do of the server's packet filter; see netfilter.h. */
 #include "daemon/netfilter.h"
 
 #include <errno.h>
@@ -9,9 +9,13 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/firewall.h"
+#include "daemon/keeper.h"
 #include "daemon/server.h"
 #include "netlink/conn.h"
 #include "netlink/nft.h"
+#include "netlink/plan.h"
+
+#define AGAIN_MS 10000 /* until a question that failed is asked again */
 
 #define LOST_ALL                                                                                   \
     "packets to tunnel addresses from other interfaces are not dropped, nothing is masqueraded, "  \
@@ -24,12 +28,12 @@ enum netfilter_state {
     NETFILTER_ACTIVE,
     NETFILTER_PARTIAL, /* without what needs the routing tables */
     NETFILTER_MISSING,
+    NETFILTER_UNKNOWN, /* to be asked again; until then all is wanted */
 };
 
 struct netfilter {
-    struct net_conn *conn;
     enum netfilter_state state;
-    size_t rules;
+    uint64_t asked_ms;
     char reason[sizeof(((struct err *)0)->msg)];
 };
 
@@ -41,28 +45,18 @@ static const char *state_name(enum netfilter_state state)
     case NETFILTER_PARTIAL:
         return "partial";
     case NETFILTER_MISSING:
+        return "missing";
+    case NETFILTER_UNKNOWN:
         break;
     }
-    return "missing";
-}
-
-static int put(struct netfilter *nf, const struct config *config, bool fib, struct err *err)
-{
-    _cleanup_(net_firewall_clear) struct net_firewall want = {.n = 0};
-    int rc = firewall_lower(config, fib, &want);
-
-    if (rc < 0)
-        return err_set(err, rc, "the packet filter: %s", strerror(-rc));
-    rc = net_nft_put(nf->conn, &want, err);
-    nf->rules = rc == 0 ? want.n : 0;
-    return rc;
+    return "unknown";
 }
 
 static void say(const struct netfilter *nf)
 {
     switch (nf->state) {
     case NETFILTER_ACTIVE:
-        log_info("packet filter: table inet " NET_FW_TABLE_SERVER " set (%zu rules)", nf->rules);
+        log_info("packet filter: this kernel has all that it needs");
         break;
     case NETFILTER_PARTIAL:
         log_warning("packet filter: " LOST_FIB ": %s", nf->reason);
@@ -70,39 +64,84 @@ static void say(const struct netfilter *nf)
     case NETFILTER_MISSING:
         log_warning("packet filter: " LOST_ALL ": %s", nf->reason);
         break;
+    case NETFILTER_UNKNOWN:
+        log_warning("packet filter: what the kernel can do of it is not known yet: %s", nf->reason);
+        break;
     }
 }
 
-static void probe(struct server *s, struct netfilter *nf)
+static int check(struct net_conn *conn, const struct config *config, bool fib, struct err *err)
 {
-    struct err err = {{0}};
-    int rc;
+    _cleanup_(net_firewall_clear) struct net_firewall fw = {.n = 0};
+    int rc = firewall_lower(config, fib, &fw);
 
-    rc = put(nf, s->config, true, &err);
-    if (rc < 0) {
-        nf->state = NETFILTER_MISSING;
-        snprintf(nf->reason, sizeof(nf->reason), "%s", err.msg);
+    if (rc < 0)
+        return err_set(err, rc, "%s", strerror(-rc));
+    return net_nft_check(conn, &fw, err);
+}
+
+/* @reason: of what is less than all. */
+static enum netfilter_state ask(struct net_conn *conn, const struct config *config,
+                                struct err *reason)
+{
+    struct err other;
+    int rc = check(conn, config, true, reason);
+
+    if (rc == -EOPNOTSUPP) {
+        rc = check(conn, config, false, &other);
+        if (rc == 0)
+            return NETFILTER_PARTIAL;
+    } else if (rc == 0) {
+        return NETFILTER_ACTIVE;
     }
-    if (rc == -EOPNOTSUPP && put(nf, s->config, false, &err) == 0)
-        nf->state = NETFILTER_PARTIAL;
-    say(nf);
+    return rc == -EOPNOTSUPP ? NETFILTER_MISSING : NETFILTER_UNKNOWN;
+}
+
+static enum netfilter_state connect_and_ask(const struct config *config, struct err *reason)
+{
+    struct net_conn *conn = NULL;
+    enum netfilter_state state;
+    int rc = net_conn_open_netfilter(&conn, reason);
+
+    if (rc < 0)
+        return rc == -EPROTONOSUPPORT ? NETFILTER_MISSING : NETFILTER_UNKNOWN;
+    state = ask(conn, config, reason);
+    net_conn_close(conn);
+    return state;
+}
+
+/* Return: whether the answer is another one than before. */
+static bool find_out(struct server *s, struct netfilter *nf)
+{
+    const enum netfilter_state former = nf->state;
+    struct err reason = {{0}};
+
+    nf->state = connect_and_ask(s->config, &reason);
+    nf->asked_ms = s->now.mono_ms;
+    memcpy(nf->reason, reason.msg, sizeof(nf->reason));
+    return nf->state != former;
 }
 
 void netfilter_open(struct server *s)
 {
     struct netfilter *nf = calloc(1, sizeof(*nf));
-    struct err err;
 
     s->netfilter = nf;
     if (!nf)
         return;
-    if (net_conn_open_netfilter(&nf->conn, &err) < 0) {
-        nf->state = NETFILTER_MISSING;
-        snprintf(nf->reason, sizeof(nf->reason), "%s", err.msg);
-        say(nf);
+    (void)find_out(s, nf);
+    say(nf);
+}
+
+void netfilter_tick(struct server *s)
+{
+    struct netfilter *nf = s->netfilter;
+
+    if (!nf || nf->state != NETFILTER_UNKNOWN || s->now.mono_ms < nf->asked_ms + AGAIN_MS ||
+        !find_out(s, nf))
         return;
-    }
-    probe(s, nf);
+    say(nf);
+    keeper_changed(s);
 }
 
 struct desired_support netfilter_support(const struct server *s)
@@ -110,22 +149,13 @@ struct desired_support netfilter_support(const struct server *s)
     const struct netfilter *nf = s->netfilter;
 
     return (struct desired_support){.firewall = nf && nf->state != NETFILTER_MISSING,
-                                    .fib = nf && nf->state == NETFILTER_ACTIVE};
+                                    .fib = nf && (nf->state == NETFILTER_ACTIVE ||
+                                                  nf->state == NETFILTER_UNKNOWN)};
 }
 
 void netfilter_close(struct server *s)
 {
-    const struct net_firewall nothing = {.table = NET_FW_TABLE_SERVER,
-                                         .owner = NET_FW_OWNER_SERVER};
-    struct netfilter *nf = s->netfilter;
-    struct err err;
-
-    if (!nf)
-        return;
-    if (nf->conn && nf->state != NETFILTER_MISSING && net_nft_put(nf->conn, &nothing, &err) < 0)
-        log_warning("packet filter: not removed: %s", err.msg);
-    net_conn_close(nf->conn);
-    free(nf);
+    free(s->netfilter);
     s->netfilter = NULL;
 }
 
@@ -138,13 +168,16 @@ static size_t count_rules(const struct server *s)
     return support.firewall && firewall_lower(s->config, support.fib, &fw) == 0 ? fw.n : 0;
 }
 
-json_t *netfilter_status(const struct server *s)
+json_t *netfilter_status(struct server *s)
 {
     const struct netfilter *nf = s->netfilter;
+    char clash[NET_OP_FORMAT_SIZE];
     json_t *out;
 
     if (!nf)
         return json_pack("{s:s}", "state", state_name(NETFILTER_MISSING));
+    if (keeper_clash(s, NET_KIND_FIREWALL, clash))
+        return json_pack("{s:s, s:s}", "state", "clash", "reason", clash);
     out = json_pack("{s:s, s:I}", "state", state_name(nf->state), "rules",
                     (json_int_t)count_rules(s));
     if (out && nf->reason[0])

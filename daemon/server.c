@@ -258,6 +258,7 @@ int server_run(struct server *s)
             if (link_state(s->link) == LINK_READY)
                 roster_tell(s->roster, &s->dp, &s->now);
             device_tick(s);
+            netfilter_tick(s);
             confirm_tick(s);
         }
         lease_writer_run(s->lease_writer);

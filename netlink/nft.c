@@ -239,7 +239,7 @@ static int transact(struct net_conn *conn, const struct net_firewall *want, bool
             rc = refused(want, &batch, failed, rc, err);
     }
     batch_clear(&batch);
-    return rc < 0 ? err_prefix(err, rc, "table inet %s: ", want->table) : 0;
+    return rc;
 }
 
 static bool is_absent(const struct net_firewall *have)
@@ -270,21 +270,11 @@ static int put_once(struct net_conn *conn, const struct net_firewall *want, stru
         rc = check_owner(want, &have, err);
     if (rc < 0 || net_firewall_same(want, &have))
         return rc;
-    return transact(conn, want, !is_absent(&have), gen.id, true, err);
+    rc = transact(conn, want, !is_absent(&have), gen.id, true, err);
+    return rc < 0 ? err_prefix(err, rc, "table inet %s: ", want->table) : 0;
 }
 
-int net_nft_put(struct net_conn *conn, const struct net_firewall *want, struct err *err)
-{
-    int rc = -ERESTART;
-
-    for (int i = 0; rc == -ERESTART && i < NFT_TRIES; i++)
-        rc = put_once(conn, want, err);
-    if (rc == -ERESTART)
-        return err_set(err, -EAGAIN, "table inet %s: the packet filter kept changing", want->table);
-    return rc;
-}
-
-int net_nft_check(struct net_conn *conn, const struct net_firewall *want, struct err *err)
+static int check_once(struct net_conn *conn, const struct net_firewall *want, struct err *err)
 {
     struct net_firewall probe = *want;
     struct net_nft_gen gen = {0};
@@ -294,7 +284,31 @@ int net_nft_check(struct net_conn *conn, const struct net_firewall *want, struct
         return rc;
     /* Under a name of its own, so that it makes no difference what is there. */
     memcpy(probe.table, "vpn-probe", sizeof("vpn-probe"));
-    return transact(conn, &probe, false, gen.id, false, err);
+    rc = transact(conn, &probe, false, gen.id, false, err);
+    return rc < 0 ? err_prefix(err, rc, "table inet %s: ", want->table) : 0;
+}
+
+/* Again, while others change the packet filter at the same time. */
+static int retry(int (*once)(struct net_conn *, const struct net_firewall *, struct err *),
+                 struct net_conn *conn, const struct net_firewall *want, struct err *err)
+{
+    int rc = -ERESTART;
+
+    for (int i = 0; rc == -ERESTART && i < NFT_TRIES; i++)
+        rc = once(conn, want, err);
+    if (rc == -ERESTART)
+        return err_set(err, -EAGAIN, "table inet %s: the packet filter kept changing", want->table);
+    return rc;
+}
+
+int net_nft_put(struct net_conn *conn, const struct net_firewall *want, struct err *err)
+{
+    return retry(put_once, conn, want, err);
+}
+
+int net_nft_check(struct net_conn *conn, const struct net_firewall *want, struct err *err)
+{
+    return retry(check_once, conn, want, err);
 }
 
 int net_nft_able(const struct net_fw_rule *rule, struct err *err)

@@ -42,8 +42,9 @@ int net_nft_put(struct net_conn *conn, const struct net_firewall *want, struct e
 /**
  * net_nft_check() - would the kernel take these rules?
  *
- * It is asked in a transaction that is never ended, so nothing is changed.  Return: as
- * net_nft_put().
+ * It is asked in a transaction that is never ended, so nothing is changed, and under another name,
+ * so that it makes no difference whose table is there.  Return: 0; -EOPNOTSUPP; or -errno when it
+ * could not be found out.
  */
 int net_nft_check(struct net_conn *conn, const struct net_firewall *want, struct err *err);
 

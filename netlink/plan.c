@@ -259,8 +259,15 @@ const char *net_waiting_format(const struct net_waiting *waiting, char *buf)
 const char *net_clash_format(const struct net_clash *clash, char *buf)
 {
     char want[NET_FORMAT_SIZE], foreign[NET_FORMAT_SIZE];
+    int n;
 
-    snprintf(buf, NET_OP_FORMAT_SIZE, "! %s: in its place stands %s",
-             net_object_format(clash->want, want), net_object_format(clash->foreign, foreign));
+    n = snprintf(buf, NET_OP_FORMAT_SIZE, "! %s: in its place stands %s",
+                 net_object_format(clash->want, want), net_object_format(clash->foreign, foreign));
+    /* Of a table the name alone is in the way. */
+    if (clash->foreign->kind == NET_KIND_FIREWALL && n > 0 && n < NET_OP_FORMAT_SIZE)
+        snprintf(buf + n, (size_t)(NET_OP_FORMAT_SIZE - n),
+                 ", which is somebody else's (rename it, or remove it with: nft delete table inet "
+                 "%s)",
+                 clash->foreign->firewall->table);
     return buf;
 }

@@ -97,7 +97,8 @@ const struct net_object *net_op_object(const struct net_op *op);
  * + is made, - is removed, ~ is changed and ends in what it was: "~ NEW, was OLD".
  *
  * Return: @buf.  net_waiting_format() and net_clash_format() likewise: "? route ...: device tun101
- * is not there", "! route ...: in its place stands route ...".
+ * is not there", "! route ...: in its place stands route ...", with how to mend it where that is
+ * not plain.
  */
 #define NET_OP_FORMAT_SIZE (2 * NET_FORMAT_SIZE + 64)
 const char *net_op_format(const struct net_op *op, char *buf);

@@ -115,4 +115,26 @@ check "it is there" sh -c "ip -n $SRV rule | grep -q 10101:"
 stop "$SERVER"
 check "clean exit" test $? = 0
 check "nothing of ours is left" sh -c "! (ip -n $SRV route show table all proto 86; ip -n $SRV rule; ip -n $SRV -6 rule; ip netns exec $SRV nft list tables; ip -n $SRV link) | grep -E 'proto 86|10101:|300:|inet vpn|tun0'"
+
+# Somebody else's table in the place of ours when it starts: told, left, and ours once it is gone.
+rm "$D/60-report.yaml"
+srv nft 'add table inet vpn; add chain inet vpn theirs { type filter hook input priority 0; }'
+theirs() { srv nft list table inet vpn; }
+status() { ctl status | tr -s ' '; }
+theirs >"$T/theirs"
+check "the server starts beside a foreign table" server_start
+status >"$T/status"
+check "status says that the packet filter is not set" grep -q 'packet filter clash' "$T/status"
+check "and how to mend it" grep -q "which is somebody else's .*nft delete table inet vpn)" "$T/status"
+check "the log says so" grep -q 'error: table inet vpn .*in its place stands' "$T/server.log"
+check "what else is wanted is there" sh -c "ip -n $SRV rule | grep -q 10101: && ip -n $SRV addr show tun0 | grep -q 10.8.0.1"
+check "it keeps no reload from being done" ctl reload
+theirs >"$T/theirs-after"
+check "the foreign table is as it was" diff "$T/theirs" "$T/theirs-after"
+srv nft delete table inet vpn
+check "when it is gone ours is set" wait_for 3 sh -c "ip netns exec $SRV nft list table inet vpn | grep -q 10.8.0.1"
+check "and status says so" wait_for 3 sh -c "ip netns exec $SRV $BIN/vpnctl status -s $T/etc/vpn.sock | grep -qE 'packet filter +active'"
+stop "$SERVER"
+check "clean exit after that" test $? = 0
+check "no table is left" sh -c "! ip netns exec $SRV nft list table inet vpn"
 finish

@@ -384,6 +384,7 @@ static void test_race(void **state)
     for (size_t i = 0; i < 300; i++) {
         want.n = n - i % 5;
         OK(net_nft_put(conn, &want, &err));
+        OK(net_nft_check(conn, &want, &err));
         expect_same(&want);
     }
     kill(child, SIGKILL);
@@ -407,6 +408,11 @@ static void test_check(void **state)
         OK(net_nft_able(&want.rules[i], &err));
     assert_int_equal(generation(), gen);
     assert_string_equal(listing("ruleset"), "");
+
+    /* Whatever stands in the place of ours. */
+    nft("add table inet vpn; add chain inet vpn prerouting");
+    OK(net_nft_check(conn, &want, &err));
+    nft("flush ruleset");
     net_firewall_clear(&want);
 }
 
