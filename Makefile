@@ -270,7 +270,7 @@ $(eval $(call test,test_schema,unit,$(CONF),yaml-0.1 libsodium))
 $(eval $(call test,test_config,unit,$(CONF) $(CONFIG),yaml-0.1 libsodium))
 $(eval $(call test,test_users,unit,$(CONF) $(CONFIG) daemon/users.c,yaml-0.1 libsodium))
 $(eval $(call test,test_lease,unit,$(CONF) $(CONFIG) $(LEASE),yaml-0.1 libsodium))
-$(eval $(call test,test_session,unit,daemon/session.c daemon/login.c daemon/admission.c common/bucket.c \
+$(eval $(call test,test_session,unit,daemon/session.c daemon/session_path.c daemon/login.c daemon/admission.c common/bucket.c \
     daemon/datapath/peers.c daemon/users.c common/mac.c common/wire.c common/ipc.c common/log.c \
     $(CONF) $(CONFIG) $(LEASE),yaml-0.1 libsodium jansson))
 $(eval $(call test,test_guard,unit,client/firewall.c $(NET_PURE) $(IP)))

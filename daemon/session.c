@@ -272,8 +272,8 @@ static void forget_former(struct server *s, uint32_t peer, const struct lease *l
 static void note_session(struct server *s, uint32_t peer, const struct login *login,
                          const uint8_t answer[WIRE_CONNECT_RESP_LEN])
 {
-    const uint32_t client_index = be32_get(answer + WIRE_RESP_CLIENT_INDEX);
-    const uint32_t server_index = be32_get(answer + WIRE_RESP_SERVER_INDEX);
+    const struct session_indexes indexes = {.client = be32_get(answer + WIRE_RESP_CLIENT_INDEX),
+                                            .server = be32_get(answer + WIRE_RESP_SERVER_INDEX)};
     struct sessions *ss = s->sessions;
     uint32_t slot = IPC_PEER_SLOT(peer);
     struct server_session *session = &ss->table[slot];
@@ -291,8 +291,7 @@ static void note_session(struct server *s, uint32_t peer, const struct login *lo
             atomic_store_explicit(&dp->mtu, login->mtu, memory_order_relaxed);
         if (session->state == SERVER_SESSION_RESERVED)
             session->changed_ms = s->now.mono_ms;
-        session->client_index = client_index;
-        session->server_index = server_index;
+        session->answered = indexes;
         return;
     }
     /* The slot was another peer's, which the enclave has given up by itself. */
@@ -305,8 +304,7 @@ static void note_session(struct server *s, uint32_t peer, const struct login *lo
         .state = SERVER_SESSION_RESERVED,
         .lease = login->lease,
         .changed_ms = s->now.mono_ms,
-        .client_index = client_index,
-        .server_index = server_index,
+        .answered = indexes,
     };
     peers_add(&s->dp.peers, peer, 0, login->mtu, &login->path, s->now.mono_ms);
 }
@@ -380,6 +378,14 @@ static void bind_lease(struct server *s, struct lease *lease)
         leases_claim(s->leases, lease, s->now.mono_ms);
 }
 
+/* Until here the client may have the former ones alone: an answer gets lost, or was to a replay. */
+static void confirm_indexes(struct server_session *session)
+{
+    if (session->answered.server)
+        session->confirmed = session->answered;
+    session->answered = (struct session_indexes){0};
+}
+
 void sessions_promoted(struct server *s, uint32_t peer)
 {
     struct server_session *session = session_get(s->sessions, peer);
@@ -389,6 +395,7 @@ void sessions_promoted(struct server *s, uint32_t peer)
 
     if (!session || !dp)
         return;
+    confirm_indexes(session);
     if (session->state == SERVER_SESSION_BOUND) {
         bind_lease(s, session->lease);
         sessions_roster(s, peer);

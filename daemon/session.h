@@ -21,14 +21,20 @@ enum server_session_state {
     SERVER_SESSION_ENDING, /* told good-bye; its keys go in a moment */
 };
 
+/* By these the two ends know one session of a peer; 0: none. */
+struct session_indexes {
+    uint32_t client, server;
+};
+
 /* One per peer slot of the enclave. */
 struct server_session {
     uint32_t peer; /* handle */
     enum server_session_state state;
-    struct lease *lease;                 /* NULL when ending */
-    uint64_t since_us;                   /* CLOCK_REALTIME of the confirmation */
-    uint64_t changed_ms;                 /* since when RESERVED or ENDING */
-    uint32_t client_index, server_index; /* of the login that was answered last */
+    struct lease *lease;              /* NULL when ending */
+    uint64_t since_us;                /* CLOCK_REALTIME of the confirmation */
+    uint64_t changed_ms;              /* since when RESERVED or ENDING */
+    struct session_indexes confirmed; /* what the client is known to have */
+    struct session_indexes answered;  /* of a login that it has not confirmed, perhaps never will */
     struct pmtu pmtu;
 };
 

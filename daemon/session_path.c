@@ -24,8 +24,8 @@ void sessions_roster(struct server *s, uint32_t peer)
     if (!session || session->state != SERVER_SESSION_BOUND || !dp)
         return;
     path = peer_path(dp);
-    roster_note(s->roster, IPC_PEER_SLOT(peer), session->server_index, session->client_index, &path,
-                s->now.mono_ms);
+    roster_note(s->roster, IPC_PEER_SLOT(peer), session->confirmed.server,
+                session->confirmed.client, &path, s->now.mono_ms);
 }
 
 void sessions_measure(struct server *s, uint32_t peer, bool fresh)

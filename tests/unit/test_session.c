@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "daemon/datapath/probe.h"
 #include "daemon/events.h"
 #include "daemon/keeper.h"
 #include "daemon/networks.h"
@@ -31,6 +32,7 @@ static struct server server;
 static uint32_t granted; /* status of the last HS_GRANT */
 static uint32_t owner;   /* peer that the pool's address is routed to */
 static uint32_t next_ref;
+static struct session_indexes noted; /* in the roster, last */
 
 /* ---- who is around a session -------------------------------------------------------------------
  */
@@ -106,14 +108,32 @@ void roster_strike(struct roster *r, uint32_t slot)
     (void)r, (void)slot;
 }
 
-void sessions_roster(struct server *s, uint32_t peer)
+void roster_note(struct roster *r, uint32_t slot, uint32_t server_index, uint32_t client_index,
+                 const struct path *path, uint64_t now_ms)
 {
-    (void)s, (void)peer;
+    (void)r, (void)slot, (void)path, (void)now_ms;
+    noted = (struct session_indexes){.client = client_index, .server = server_index};
 }
 
-void sessions_measure(struct server *s, uint32_t peer, bool fresh)
+void probe_begin(struct datapath *dp, uint32_t peer, struct pmtu *p, bool fresh, uint64_t now_ms)
 {
-    (void)s, (void)peer, (void)fresh;
+    (void)dp, (void)peer, (void)p, (void)fresh, (void)now_ms;
+}
+
+void probe_answered(struct datapath *dp, uint32_t peer, struct pmtu *p, uint64_t id)
+{
+    (void)dp, (void)peer, (void)p, (void)id;
+}
+
+void probe_shrunk(struct datapath *dp, uint32_t peer, struct pmtu *p, uint64_t now_ms)
+{
+    (void)dp, (void)peer, (void)p, (void)now_ms;
+}
+
+uint64_t probe_tick(struct datapath *dp, uint32_t peer, struct pmtu *p, uint64_t now_ms)
+{
+    (void)dp, (void)peer, (void)p, (void)now_ms;
+    return PMTU_NEVER;
 }
 
 /* ---- what clients do ---------------------------------------------------------------------------
@@ -133,11 +153,18 @@ static uint32_t ask(uint32_t user)
     return auth.ref;
 }
 
-static void answer(uint32_t ref, uint32_t peer)
+static void answer_with(uint32_t ref, uint32_t peer, uint32_t client_index, uint32_t server_index)
 {
     struct ipc_hs_response response = {.ref = ref, .peer = peer, .status = WIRE_STATUS_OK};
 
+    be32_put(response.msg + WIRE_RESP_CLIENT_INDEX, client_index);
+    be32_put(response.msg + WIRE_RESP_SERVER_INDEX, server_index);
     sessions_response(&server, &response);
+}
+
+static void answer(uint32_t ref, uint32_t peer)
+{
+    answer_with(ref, peer, 1, 1);
 }
 
 static int setup(void **state)
@@ -217,11 +244,35 @@ static void good_bye_between_grant_and_answer(void **state)
     assert_int_equal(leases_active(server.leases), 1);
 }
 
+static void assert_noted(uint32_t client_index, uint32_t server_index)
+{
+    assert_int_equal(noted.client, client_index);
+    assert_int_equal(noted.server, server_index);
+}
+
+/* An answer that gets lost, or goes to a replay, takes nothing from who has the former session. */
+static void roster_has_what_was_confirmed(void **state)
+{
+    (void)state;
+    answer_with(ask(ANN), 1, 11, 12);
+    sessions_promoted(&server, 1);
+    assert_noted(11, 12);
+    answer_with(ask(ANN), 1, 21, 22);
+    sessions_roster(&server, 1); /* as when her path is proven */
+    assert_noted(11, 12);
+    answer_with(ask(ANN), 1, 31, 32);
+    sessions_promoted(&server, 1);
+    assert_noted(31, 32);
+    sessions_promoted(&server, 1);
+    assert_noted(31, 32);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_after_the_other, setup, teardown),
         cmocka_unit_test_setup_teardown(good_bye_between_grant_and_answer, setup, teardown),
+        cmocka_unit_test_setup_teardown(roster_has_what_was_confirmed, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
