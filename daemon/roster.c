@@ -47,14 +47,28 @@ struct roster {
     uint64_t next_ms;
 };
 
+/* Nobody else can have written it, and it is nothing else under another name. */
+static bool is_ours(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+           st.st_uid == geteuid() && (st.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+}
+
 int roster_file(const char *socket, struct err *err)
 {
+    const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     char folder[PATH_MAX], path[PATH_MAX + sizeof(FILE_NAME) + 1];
     int fd;
 
     snprintf(folder, sizeof(folder), "%s", socket);
     snprintf(path, sizeof(path), "%s/" FILE_NAME, dirname(folder));
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    fd = open(path, flags, 0600);
+    if (fd >= 0 && !is_ours(fd)) {
+        close_fdp(&fd);
+        fd = unlink(path) < 0 ? -1 : open(path, flags | O_EXCL, 0600);
+    }
     return fd < 0 ? err_set(err, -errno, "%s: %s", path, strerror(errno)) : fd;
 }
 
@@ -80,7 +94,7 @@ struct roster *roster_new(int fd)
         return r;
     head_make(&want);
     if (pread(fd, &have, sizeof(have), 0) == sizeof(have) &&
-        memcmp(&want, &have, sizeof(want)) == 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        memcmp(&want, &have, sizeof(want)) == 0 && fstat(fd, &st) == 0) {
         off_t notes = st.st_size / (off_t)sizeof(struct note);
 
         r->high = notes > IPC_MAX_PEERS ? IPC_MAX_PEERS : (uint32_t)notes;

@@ -30,6 +30,9 @@ struct roster;
  * roster_file() - open the file; before privileges are dropped: its folder may be root's
  * @socket: the control socket's path
  *
+ * One that others may have written (its owner, its mode, another name for it) is not believed: a
+ * new one takes its place.
+ *
  * Return: a descriptor, or -errno with the sentence.
  */
 int roster_file(const char *socket, struct err *err);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/roster.h"
@@ -249,6 +250,63 @@ static void hostile_files(void **state)
     }
 }
 
+/* What others may have written is thrown away, and a file of ours takes its place. */
+static void assert_not_believed(void)
+{
+    struct roster *r = open_roster();
+    struct stat st;
+
+    roster_tell(r, &dp, &now);
+    assert_int_equal(n_sent, 0);
+    assert_int_equal(lstat(file, &st), 0);
+    assert_true(S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid());
+    assert_int_equal(st.st_mode & 07777, 0600);
+    roster_free(r);
+}
+
+static void note_one(void)
+{
+    struct path four = path_of("192.0.2.2", 40000, NULL);
+    struct roster *r = open_roster();
+
+    roster_note(r, 1, 1, 1, &four, now.mono_ms);
+    roster_free(r);
+}
+
+static void files_of_others(void **state)
+{
+    char other[80];
+    struct roster *r;
+
+    (void)state;
+    snprintf(other, sizeof(other), "%s/other", folder);
+    unlink(file);
+    note_one();
+    assert_int_equal(chmod(file, 0620), 0);
+    assert_not_believed();
+    note_one();
+    assert_int_equal(chmod(file, 0602), 0);
+    assert_not_believed();
+    note_one();
+    assert_int_equal(link(file, other), 0);
+    assert_not_believed();
+    assert_int_equal(unlink(other), 0);
+    unlink(file);
+    assert_int_equal(mkfifo(file, 0600), 0);
+    assert_not_believed();
+    if (geteuid() == 0) {
+        note_one();
+        assert_int_equal(chown(file, 65534, 0), 0);
+        assert_not_believed();
+    }
+    /* And what is ours alone still is. */
+    note_one();
+    r = open_roster();
+    roster_tell(r, &dp, &now);
+    assert_int_equal(n_sent, 1);
+    roster_free(r);
+}
+
 /* No file: the server runs without. */
 static void no_file(void **state)
 {
@@ -273,7 +331,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(told_three_times), cmocka_unit_test(recalled),
         cmocka_unit_test(old_notes),        cmocka_unit_test(many),
-        cmocka_unit_test(hostile_files),    cmocka_unit_test(no_file),
+        cmocka_unit_test(hostile_files),    cmocka_unit_test(files_of_others),
+        cmocka_unit_test(no_file),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
