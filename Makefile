@@ -275,6 +275,7 @@ $(eval $(call test,test_session,unit,daemon/session.c daemon/session_path.c daem
     $(CONF) $(CONFIG) $(LEASE),yaml-0.1 libsodium jansson))
 $(eval $(call test,test_guard,unit,client/firewall.c $(NET_PURE) $(IP)))
 $(eval $(call test,test_lower,unit,$(CONF) $(CONFIG) daemon/firewall.c netlink/firewall.c netlink/object.c,yaml-0.1 libsodium))
+$(eval $(call test,test_networks,unit,daemon/networks.c common/ip.c))
 $(eval $(call test,test_netfilter,unit,daemon/netfilter.c daemon/firewall.c netlink/firewall.c netlink/object.c $(IP),jansson))
 $(eval $(call test,test_lease_store,unit,$(CONF) $(CONFIG) $(LEASE) daemon/lease_store.c,yaml-0.1 libsodium sqlite3))
 $(eval $(call test,test_roster,unit,daemon/roster.c common/mac.c common/wire.c common/ip.c common/err.c,libsodium))

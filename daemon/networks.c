@@ -20,38 +20,47 @@ static void lookup_put(struct server *s, uint32_t id, const struct ip_prefix *ne
 
 void networks_up(struct server *s, uint32_t id, uint32_t peer)
 {
+    struct server_session *session = session_get(s->sessions, peer), *former;
     struct user *user = users_get(s->users, id);
 
-    if (!user)
+    if (!user || !session)
         return;
     for (size_t i = 0; i < user->conf->n_networks; i++)
         lookup_put(s, id, &user->conf->networks[i], peer);
     if (!user->carrier && user->conf->n_networks)
         keeper_changed(s);
+    former = session_get(s->sessions, user->carrier);
+    if (former)
+        former->newer = peer;
+    session->older = former ? former->peer : 0;
+    session->newer = 0;
     user->carrier = peer;
 }
 
-/* The device of the user that connected last, but for @peer; 0 when there is none. */
-static uint32_t other_device(struct server *s, uint32_t id, uint32_t peer)
+static void list_remove(struct sessions *ss, struct server_session *session)
 {
-    const struct server_session *session = NULL, *newest = NULL;
+    struct server_session *newer = session_get(ss, session->newer);
+    struct server_session *older = session_get(ss, session->older);
 
-    while ((session = sessions_each(s->sessions, (struct server_session *)(uintptr_t)session)) !=
-           NULL)
-        if (session->state == SERVER_SESSION_BOUND && session->peer != peer &&
-            session->lease->user == id && (!newest || session->since_us > newest->since_us))
-            newest = session;
-    return newest ? newest->peer : 0;
+    if (newer)
+        newer->older = session->older;
+    if (older)
+        older->newer = session->newer;
+    session->newer = session->older = 0;
 }
 
 void networks_down(struct server *s, uint32_t id, uint32_t peer)
 {
+    struct server_session *session = session_get(s->sessions, peer);
     struct user *user = users_get(s->users, id);
     uint32_t other;
 
+    if (!session)
+        return;
+    other = session->older;
+    list_remove(s->sessions, session);
     if (!user || user->carrier != peer)
         return;
-    other = other_device(s, id, peer);
     for (size_t i = 0; i < user->conf->n_networks; i++) {
         if (other)
             lookup_put(s, id, &user->conf->networks[i], other);

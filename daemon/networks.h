@@ -3,7 +3,8 @@
  * for them, and the kernel routes them into the tunnel (daemon/desired).
  *
  * A user with several devices is reached through the one that connected last; when it leaves,
- * through another one that is still there.
+ * through the one that came before it and is still there.  So a user's sessions are a list, from
+ * user->carrier on: a logout looks at no more than its neighbours, however many are connected.
  */
 #ifndef DAEMON_NETWORKS_H
 #define DAEMON_NETWORKS_H
@@ -16,7 +17,7 @@ struct server;
 
 /** networks_up() - a device of the user connected: its networks lie behind @peer now. */
 void networks_up(struct server *s, uint32_t id, uint32_t peer);
-/** networks_down() - this device is gone; another one of the user's takes over if there is one. */
+/** networks_down() - this device goes, its session is still there: another one takes over. */
 void networks_down(struct server *s, uint32_t id, uint32_t peer);
 /**
  * networks_replace() - the user is described otherwise

@@ -35,6 +35,7 @@ struct server_session {
     uint64_t changed_ms;              /* since when RESERVED or ENDING */
     struct session_indexes confirmed; /* what the client is known to have */
     struct session_indexes answered;  /* of a login that it has not confirmed, perhaps never will */
+    uint32_t newer, older; /* networks.c: the user's devices by when they connected; 0: none */
     struct pmtu pmtu;
 };
 

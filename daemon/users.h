@@ -41,7 +41,8 @@ struct user {
     char name[WIRE_USER_MAX + 1];
     uint8_t key[WIRE_KEY_LEN];
     uint64_t left_ms; /* LEAVING: since when */
-    uint32_t carrier; /* networks.c: the peer to which its networks are routed, 0: to none */
+    uint32_t
+        carrier; /* networks.c: the peer that connected last, 0: none; its networks are there */
 };
 
 enum user_change_kind {
