@@ -66,7 +66,7 @@ back_within 3000 $t "kill -9, start 18 s later, client with traffic" ping_works
 quiet
 
 # ---- the client sleeps ---------------------------------------------------------------------------
-inner ping -i 0.1 -W 1 10.8.0.10 >/dev/null 2>&1 & P=$! # the server goes on sending meanwhile
+ip netns exec "$INNER" ping -i 0.1 -W 1 10.8.0.10 >/dev/null 2>&1 & P=$! # the server goes on sending meanwhile
 PIDS+=($P)
 stopped=$(ip netns pids "$CLI")
 kill -STOP $stopped
