@@ -10,6 +10,8 @@
 #   make test-vm    the suites that need a real Debian kernel, under qemu (root)
 #   make fuzz       fuzzers, FUZZ_SECONDS each       make bench    against other VPNs (root)
 #   make bench-netlink   the reconciler alone, on a real kernel (root)
+#   make bench-sessions  1, 250 and 1000 of them: logins, memory, a packet's price (root)
+#   make bench-handshakes  logins a second, and logins beside a full stream (root)
 #   make bench-qos  users' rates against none and tc by hand, in the virtual machine (root)
 #
 #   V=1 shows the commands, SANITIZE=address,undefined or SANITIZE=thread builds into build-*/,
@@ -194,6 +196,8 @@ $(eval $(call test,test_traffic,net,$(NETLINK) $(IP),libnl-3.0))
 HS := enclave/handshake.c enclave/hs_initiator.c enclave/hs_limit.c enclave/hs_seen.c \
       enclave/hs_users.c enclave/hs_handles.c enclave/hs_payload.c enclave/challenge.c \
       enclave/noise.c common/wire.c common/mac.c common/cred.c common/bucket.c common/err.c
+
+$(eval $(call helper,handshakes,bench,$(HS) common/clock.c,libsodium))
 
 $(eval $(call test,test_wire,unit,common/wire.c))
 $(eval $(call test,test_mac,unit,common/mac.c common/wire.c,libsodium))
@@ -451,6 +455,11 @@ bench-qos: all tests
 # Logins, memory and the price of a packet beside many sessions; BENCH are the numbers of them.
 bench-sessions: all
 	$(Q)VPN_BIN=$(abspath $(BIN)) tests/bench/sessions $(BENCH)
+
+# Full handshakes a second of one core, and logins beside a stream at full speed.
+.PHONY: bench-handshakes
+bench-handshakes: all $(B)/tests/bench/handshakes
+	$(Q)VPN_BIN=$(abspath $(BIN)) VPN_BUILD=$(abspath $(B)) tests/bench/handshakes $(BENCH)
 
 # ---- install ---------------------------------------------------------------------------------------
 
