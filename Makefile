@@ -9,6 +9,7 @@
 #   make test-offloads  the tunnel's tests with each offload alone (root, half an hour)
 #   make test-vm    the suites that need a real Debian kernel, under qemu (root)
 #   make fuzz       fuzzers, FUZZ_SECONDS each       make bench    against other VPNs (root)
+#   make bench-vm   the same beside the kernel's WireGuard, in the virtual machine (root)
 #   make bench-netlink   the reconciler alone, on a real kernel (root)
 #   make bench-sessions  1, 250 and 1000 of them: logins, memory, a packet's price (root)
 #   make bench-handshakes  logins a second, and logins beside a full stream (root)
@@ -432,6 +433,15 @@ fuzz: $(FUZZERS)
 # Against wireguard-go, OpenVPN and the bare veth, in turn; BENCH are options of tests/bench/run.
 bench: all $(B)/tests/bench/aead
 	$(Q)VPN_BIN=$(abspath $(BIN)) VPN_BUILD=$(abspath $(B)) tests/bench/run $(BENCH)
+
+# Beside the kernel's own WireGuard, in the VM: its processor is emulated, so ratios alone say something.
+VM_PEERS := veth,ours,wireguard-go,wireguard
+.PHONY: bench-vm
+bench-vm: all $(B)/tests/bench/aead
+	$(Q)tests/bench/run --fetch --peers $(VM_PEERS)
+	$(Q)mkdir -p $(B)/bench-vm
+	$(Q)VPN_BIN=$(abspath $(BIN)) VPN_BUILD=$(abspath $(B)) tests/vm/run -k $(VM_KERNEL) -w $(B)/bench-vm \
+	    tests/bench/run --quick --pps 2000 --peers $(VM_PEERS) --out $(abspath $(B))/bench-vm $(BENCH)
 
 # One user of 10,000 changed, from vpnctl's start to its end.
 .PHONY: bench-apply

@@ -1,10 +1,11 @@
 # The peers: how each is had, set up once, started for its turn, and stopped.
 #
-# peer_get NAME     brings its programs here; fails when they cannot be had
+# peer_fetch NAME   downloads its programs, when they are not here yet
+# peer_get NAME     the same, and fails when the peer cannot be had on this machine
 # peer_setup NAME   keys and configuration files in $T, once
 # peer_start NAME   returns when a ping goes through; then TARGET is the server's address to measure
 #                   against, and SERVER_PIDS are the processes whose CPU and memory count as the
-#                   server side
+#                   server side (none: they cannot be told from the rest of the kernel's)
 # peer_stop         ends what peer_start began
 #
 # Interface names are the same in every run, for they live in namespaces of our own; wireguard-go's
@@ -12,6 +13,16 @@
 
 OPENVPN_PORT=1194 WIREGUARD_PORT=51821
 TARGET='' SERVER_PIDS=() STARTED=0
+
+peer_fetch() {
+    case $1 in
+    # Releases before December 2023 lack the TUN and UDP offloads: no fair peer.  Keys and settings of
+    # the kernel's own are made with the tools beside it.
+    wireguard-go | wireguard)
+        fetch wireguard-go 'wireguard-go --version' 'wireguard-go>=0.0.20231211' wireguard-tools ;;
+    openvpn) fetch openvpn 'openvpn --show-digests' 'openvpn>=2.6' ;;
+    esac
+}
 
 peer_get() {
     case $1 in
@@ -21,16 +32,25 @@ peer_get() {
         for p in vpn-server vpn-client vpn-enclave vpnctl; do
             [ -x "$BIN/$p" ] || { note "no $BIN/$p: run 'make' first"; return 1; }
         done ;;
-    wireguard-go)
-        # Releases before December 2023 lack the TUN and UDP offloads: no fair peer.
-        fetch wireguard-go 'wireguard-go --version' 'wireguard-go>=0.0.20231211' wireguard-tools ;;
-    openvpn) fetch openvpn 'openvpn --show-digests' 'openvpn>=2.6' ;;
+    wireguard)
+        wireguard_in_kernel || { note "this kernel has no WireGuard (make bench-vm boots one)"; return 1; }
+        peer_fetch "$1" ;;
+    *) peer_fetch "$1" ;;
     esac
+}
+
+wireguard_in_kernel() {
+    local ns=vpnb-w-$$ rc
+    ip netns add "$ns" || return 1
+    ip -n "$ns" link add wg0 type wireguard 2>/dev/null
+    rc=$?
+    ip netns del "$ns"
+    return $rc
 }
 
 peer_version() {
     case $1 in
-    veth) uname -r ;;
+    veth | wireguard) uname -r ;;
     ours) "$BIN/vpn-server" --version ;;
     # The program's own --version was left behind at an earlier release: the package's counts.
     *) fetched "$1" "$1" ;;
@@ -42,13 +62,14 @@ peer_setup() {
     veth) ;;
     ours)
         server_config && user_add bench && client_config bench 'routes: [10.8.0.0/24]' ;;
-    wireguard-go) wireguard_setup ;;
+    wireguard-go | wireguard) wireguard_setup ;;
     openvpn) openvpn_setup ;;
     esac
 }
 
 wireguard_setup() {
     local side
+    [ ! -e "$T/wg-cli.pub" ] || return 0
     for side in srv cli; do
         (umask 077 && in_tree wireguard-go wg genkey >"$T/wg-$side.key") || return 1
         in_tree wireguard-go wg pubkey <"$T/wg-$side.key" >"$T/wg-$side.pub" || return 1
@@ -115,6 +136,7 @@ peer_start() {
     veth) TARGET=192.0.2.1 ;;
     ours) ours_start ;;
     wireguard-go) wireguard_start ;;
+    wireguard) wireguard_kernel_start ;;
     openvpn) openvpn_start ;;
     esac && wait_for 20 answers
 }
@@ -145,6 +167,18 @@ wireguard_start() {
     begin wireguard-cli "${TREE[@]}" LOG_LEVEL=error ip netns exec "$CLI" wireguard-go -f $c
     wait_for 5 test -S /var/run/wireguard/$s.sock || return 1
     wait_for 5 test -S /var/run/wireguard/$c.sock || return 1
+    wireguard_up $s $c
+}
+
+wireguard_kernel_start() {
+    TARGET=10.9.0.1
+    ip -n "$SRV" link add wgk0 type wireguard && ip -n "$CLI" link add wgk0 type wireguard &&
+        wireguard_up wgk0 wgk0
+}
+
+# wireguard_up SERVER-DEVICE CLIENT-DEVICE: keys, endpoints, addresses
+wireguard_up() {
+    local s=$1 c=$2
     in_tree wireguard-go ip netns exec "$SRV" wg set $s private-key "$T/wg-srv.key" \
         listen-port $WIREGUARD_PORT peer "$(<"$T/wg-cli.pub")" allowed-ips 10.9.0.2/32 || return 1
     in_tree wireguard-go ip netns exec "$CLI" wg set $c private-key "$T/wg-cli.key" \
@@ -174,4 +208,6 @@ peer_stop() {
         wait "${PIDS[i]}" 2>/dev/null
     done
     PIDS=() SERVER_PIDS=()
+    ip -n "$SRV" link del wgk0 2>/dev/null
+    ip -n "$CLI" link del wgk0 2>/dev/null || :
 }
