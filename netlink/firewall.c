@@ -29,8 +29,20 @@ static bool prefix_fits(const struct ip_prefix *prefix)
     return prefix->addr.family == 0 ? prefix->len == 0 : prefix->len <= ip_addr_bits(&prefix->addr);
 }
 
+/* No condition of the others means anything to ARP. */
+static bool rule_fits_arp(const struct net_fw_rule *r)
+{
+    return !r->iif[0] && !r->not_iif[0] && !r->oif[0] && !r->from.addr.family &&
+           !r->to.addr.family && !r->routed_to[0] && !r->wrong_way && !r->to_local && !r->proto &&
+           r->action == NET_FW_MARK && r->mark != 0;
+}
+
 static bool rule_fits_chain(const struct net_fw_rule *r)
 {
+    if (r->chain == NET_FW_ARP)
+        return rule_fits_arp(r);
+    if (r->action == NET_FW_MARK || r->mark != 0)
+        return false;
     switch (r->chain) {
     case NET_FW_PREROUTING:
         return !r->oif[0] && r->action != NET_FW_MASQUERADE;
@@ -40,6 +52,7 @@ static bool rule_fits_chain(const struct net_fw_rule *r)
     case NET_FW_POSTROUTING:
         return !r->iif[0] && !r->not_iif[0] && !r->wrong_way && !r->routed_to[0] && !r->to_local &&
                r->action == NET_FW_MASQUERADE;
+    case NET_FW_ARP:
     case NET_FW_CHAIN_NUM:
         break;
     }
@@ -149,7 +162,7 @@ bool net_fw_rule_same(const struct net_fw_rule *a, const struct net_fw_rule *b)
            strcmp(a->routed_to, b->routed_to) == 0 && a->wrong_way == b->wrong_way &&
            a->to_local == b->to_local && a->proto == b->proto && a->sport == b->sport &&
            a->dport == b->dport && a->action == b->action && a->port_first == b->port_first &&
-           a->port_last == b->port_last;
+           a->port_last == b->port_last && a->mark == b->mark;
 }
 
 bool net_firewall_same(const struct net_firewall *a, const struct net_firewall *b)
@@ -199,6 +212,7 @@ const char *net_fw_chain_name(enum net_fw_chain chain)
         [NET_FW_PREROUTING] = "prerouting",
         [NET_FW_OUTPUT] = "output",
         [NET_FW_POSTROUTING] = "postrouting",
+        [NET_FW_ARP] = "input",
     };
 
     return (unsigned int)chain < NET_FW_CHAIN_NUM ? names[chain] : "?";
@@ -275,6 +289,9 @@ static void text_action(struct text *t, const struct net_fw_rule *r)
         text_add(t, "masquerade");
         if (r->port_first)
             text_add(t, " to :%u-%u", r->port_first, r->port_last);
+        break;
+    case NET_FW_MARK:
+        text_add(t, "meta mark set 0x%08x", r->mark);
         break;
     }
 }

@@ -4,7 +4,10 @@
  * Theory of operation: nf_tables changes by transaction, and in one a whole table can be replaced
  * without a packet seeing anything between the old and the new.  So the noun is the table: all its
  * rules, in their order, wanted or found as one; there is no rule to be added or removed alone.
- * The chains follow from the rules: each of the three below exists when a rule is in it.
+ * The chains follow from the rules: each of those below exists when a rule is in it.
+ *
+ * ARP has a table of its own family in nf_tables.  Ours has the same name and the same comment, is
+ * there when a rule of it is, and changes in the same transaction: both are one table to us.
  *
  * A rule is a conjunction of the few conditions that a VPN needs and one thing to do.  What the
  * kernel shows and this struct cannot say, such as a rule that somebody else wrote into our table,
@@ -29,7 +32,7 @@
 #define NET_FW_RULES_MAX   1000 /* one transaction has room for them */
 #define NET_FW_FORMAT_SIZE 512  /* enough for net_fw_rule_format() */
 
-#define NET_FW_TABLE_SERVER "vpn" /* of family inet, as all of ours */
+#define NET_FW_TABLE_SERVER "vpn" /* of family inet, and arp */
 #define NET_FW_TABLE_CLIENT "vpn-client"
 #define NET_FW_OWNER_SERVER "vpn-server"
 #define NET_FW_OWNER_CLIENT "vpn-client"
@@ -39,6 +42,7 @@ enum net_fw_chain {
     NET_FW_PREROUTING,  /* all that arrives, before connections are tracked */
     NET_FW_OUTPUT,      /* what this host sends, before connections are tracked */
     NET_FW_POSTROUTING, /* what leaves, the first packet of each connection */
+    NET_FW_ARP,         /* ARP that arrives, before it is looked at */
     NET_FW_CHAIN_NUM,
 };
 
@@ -46,6 +50,7 @@ enum net_fw_action {
     NET_FW_DROP,    /* and counted */
     NET_FW_NOTRACK, /* and let it pass: no later rule of ours is looked at */
     NET_FW_MASQUERADE,
+    NET_FW_MARK, /* ARP alone, all of it */
 };
 
 /* "When all of this holds, do that." */
@@ -64,6 +69,7 @@ struct net_fw_rule {
     enum net_fw_action action;
     uint16_t port_first; /* masquerade with a proto: the ports to use; 0: any */
     uint16_t port_last;
+    uint32_t mark; /* what NET_FW_MARK marks with; not 0 */
 };
 
 /* A table.  Zeroed it is empty; net_firewall_clear() it.  Without rules the table is absent. */
@@ -100,7 +106,7 @@ bool net_fw_rule_same(const struct net_fw_rule *a, const struct net_fw_rule *b);
 /** net_fw_rule_valid() - one that nf_tables takes, and that reads back as it was written? */
 bool net_fw_rule_valid(const struct net_fw_rule *rule);
 
-/** net_fw_chain_name() - "prerouting", "output" or "postrouting". */
+/** net_fw_chain_name() - "prerouting", "output", "postrouting"; "input" for ARP. */
 const char *net_fw_chain_name(enum net_fw_chain chain);
 
 /**

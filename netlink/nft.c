@@ -2,6 +2,7 @@
 #include "netlink/nft.h"
 
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,20 +83,61 @@ static void check_chains(const struct chains *chains)
         chains->fw->has_more = true;
 }
 
-static int read_table(struct net_conn *conn, struct net_firewall *fw, struct err *err)
+/* The table of one family.  Return: 1, or 0 when there is none. */
+static int read_family(struct net_conn *conn, uint8_t family, struct net_firewall *fw,
+                       struct err *err)
 {
     struct chains chains = {.fw = fw};
-    int rc = ask(conn, net_nft_msg_get_table(fw->table), each_table, fw, err);
+    int rc = ask(conn, net_nft_msg_get_table(family, fw->table), each_table, fw, err);
 
     if (rc == -ENOENT)
         return 0;
     if (rc == 0)
-        rc = list(conn, net_nft_msg_get_chains(), each_chain, &chains, err);
+        rc = list(conn, net_nft_msg_get_chains(family), each_chain, &chains, err);
     if (rc == 0)
-        rc = list(conn, net_nft_msg_get_rules(fw->table), each_rule, fw, err);
+        rc = list(conn, net_nft_msg_get_rules(family, fw->table), each_rule, fw, err);
     if (rc == 0)
         check_chains(&chains);
+    return rc < 0 ? rc : 1;
+}
+
+static int append(struct net_firewall *fw, const struct net_firewall *part)
+{
+    int rc = 0;
+
+    memcpy(fw->owner, part->owner, sizeof(fw->owner));
+    fw->has_more = fw->has_more || part->has_more;
+    for (size_t i = 0; rc == 0 && i < part->n; i++)
+        rc = net_firewall_add(fw, &part->rules[i]);
+    if (rc == -ENOSPC) {
+        fw->has_more = true;
+        rc = 0;
+    }
     return rc;
+}
+
+/*
+ * The tables of all families as one.  One beside the first that has another owner, or none, is
+ * somebody's who likes the name, and no part of ours.  @present: a bit for each that is.
+ */
+static int read_table(struct net_conn *conn, struct net_firewall *fw, unsigned int *present,
+                      struct err *err)
+{
+    int rc = 0;
+
+    *present = 0;
+    for (size_t i = 0; rc >= 0 && i < NET_NFT_FAMILIES; i++) {
+        _cleanup_(net_firewall_clear) struct net_firewall part = {.n = 0};
+
+        memcpy(part.table, fw->table, sizeof(part.table));
+        rc = read_family(conn, net_nft_families[i], &part, err);
+        if (rc <= 0 ||
+            (i > 0 && (!part.owner[0] || (*present && strcmp(part.owner, fw->owner) != 0))))
+            continue;
+        *present |= 1U << i;
+        rc = append(fw, &part);
+    }
+    return rc < 0 ? rc : 0;
 }
 
 /* A callback has no words of its own. */
@@ -108,8 +150,8 @@ static int explain(const char *table, int rc, struct err *err)
     return err_prefix(err, rc, "reading table inet %s: ", table);
 }
 
-int net_nft_get(struct net_conn *conn, struct net_firewall *fw, struct net_nft_gen *gen,
-                struct err *err)
+static int get(struct net_conn *conn, struct net_firewall *fw, unsigned int *present,
+               struct net_nft_gen *gen, struct err *err)
 {
     struct net_nft_gen before = {0}, after = {0};
 
@@ -119,7 +161,7 @@ int net_nft_get(struct net_conn *conn, struct net_firewall *fw, struct net_nft_g
         net_firewall_clear(fw);
         fw->owner[0] = '\0';
         if (rc == 0)
-            rc = read_table(conn, fw, err);
+            rc = read_table(conn, fw, present, err);
         /* A chain or the table itself went while it was read. */
         if (rc == -ENOENT)
             continue;
@@ -128,12 +170,23 @@ int net_nft_get(struct net_conn *conn, struct net_firewall *fw, struct net_nft_g
         if (rc < 0)
             return explain(fw->table, rc, err);
         if (before.id == after.id) {
-            if (gen)
-                *gen = after;
+            *gen = after;
             return 0;
         }
     }
     return err_set(err, -EAGAIN, "reading table inet %s: it kept changing", fw->table);
+}
+
+int net_nft_get(struct net_conn *conn, struct net_firewall *fw, struct net_nft_gen *gen,
+                struct err *err)
+{
+    struct net_nft_gen found = {0};
+    unsigned int present;
+    int rc = get(conn, fw, &present, &found, err);
+
+    if (rc == 0 && gen)
+        *gen = found;
+    return rc;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -161,22 +214,44 @@ static int batch_add(struct batch *batch, struct nl_msg *msg)
     return 0;
 }
 
-/* Begin, removal, table, chains, rules, end. */
-static int batch_build(struct batch *batch, const struct net_firewall *want, bool replace,
+static bool has_family(const struct net_firewall *fw, uint8_t family)
+{
+    for (size_t i = 0; i < fw->n; i++)
+        if (net_nft_chains[fw->rules[i].chain].family == family)
+            return true;
+    return false;
+}
+
+/* Those that are there go, those that are wanted come. */
+static int batch_tables(struct batch *batch, const struct net_firewall *want, unsigned int present)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < NET_NFT_FAMILIES; i++) {
+        const uint8_t family = net_nft_families[i];
+
+        if (present & 1U << i)
+            rc = batch_add(batch, net_nft_msg_del_table(family, want->table));
+        if (rc == 0 && has_family(want, family))
+            rc = batch_add(batch, net_nft_msg_new_table(family, want));
+    }
+    return rc;
+}
+
+/* Begin, removal, tables, chains, rules, end. */
+static int batch_build(struct batch *batch, const struct net_firewall *want, unsigned int present,
                        uint32_t gen)
 {
     unsigned int made = 0;
     int rc;
 
-    batch->size = 4 + NET_FW_CHAIN_NUM + want->n;
+    batch->size = 2 + 2 * NET_NFT_FAMILIES + NET_FW_CHAIN_NUM + want->n;
     batch->msgs = calloc(batch->size, sizeof(struct nl_msg *));
     if (!batch->msgs)
         return -ENOMEM;
     rc = batch_add(batch, net_nft_msg_begin(gen));
-    if (rc == 0 && replace)
-        rc = batch_add(batch, net_nft_msg_del_table(want->table));
-    if (rc == 0 && want->n > 0)
-        rc = batch_add(batch, net_nft_msg_new_table(want));
+    if (rc == 0)
+        rc = batch_tables(batch, want, present);
     for (size_t i = 0; rc == 0 && i < want->n; i++) {
         const enum net_fw_chain chain = want->rules[i].chain;
 
@@ -219,16 +294,18 @@ static int refused(const struct net_firewall *want, const struct batch *batch, s
     }
     if (lacks && failed < batch->n)
         return err_set(err, -EOPNOTSUPP,
-                       "the kernel lacks what the table needs (modules nf_tables, nft_chain_nat)");
+                       "the kernel lacks what the table needs (nf_tables with %s)",
+                       has_family(want, NFPROTO_ARP) ? "CONFIG_NF_TABLES_ARP"
+                                                     : "the module nft_chain_nat");
     return rc;
 }
 
-/* @end: false to ask only. */
-static int transact(struct net_conn *conn, const struct net_firewall *want, bool replace,
+/* @present: the tables that are replaced; @end: false to ask only. */
+static int transact(struct net_conn *conn, const struct net_firewall *want, unsigned int present,
                     uint32_t gen, bool end, struct err *err)
 {
     struct batch batch = {0};
-    int rc = batch_build(&batch, want, replace, gen);
+    int rc = batch_build(&batch, want, present, gen);
     size_t failed;
 
     if (rc < 0) {
@@ -262,15 +339,16 @@ static int put_once(struct net_conn *conn, const struct net_firewall *want, stru
 {
     _cleanup_(net_firewall_clear) struct net_firewall have = {0};
     struct net_nft_gen gen = {0};
+    unsigned int present = 0;
     int rc;
 
     memcpy(have.table, want->table, sizeof(have.table));
-    rc = net_nft_get(conn, &have, &gen, err);
+    rc = get(conn, &have, &present, &gen, err);
     if (rc == 0)
         rc = check_owner(want, &have, err);
     if (rc < 0 || net_firewall_same(want, &have))
         return rc;
-    rc = transact(conn, want, !is_absent(&have), gen.id, true, err);
+    rc = transact(conn, want, present, gen.id, true, err);
     return rc < 0 ? err_prefix(err, rc, "table inet %s: ", want->table) : 0;
 }
 
@@ -284,7 +362,7 @@ static int check_once(struct net_conn *conn, const struct net_firewall *want, st
         return rc;
     /* Under a name of its own, so that it makes no difference what is there. */
     memcpy(probe.table, "vpn-probe", sizeof("vpn-probe"));
-    rc = transact(conn, &probe, false, gen.id, false, err);
+    rc = transact(conn, &probe, 0, gen.id, false, err);
     return rc < 0 ? err_prefix(err, rc, "table inet %s: ", want->table) : 0;
 }
 

@@ -185,6 +185,18 @@ static void load_port(struct program *p, uint32_t reg, uint16_t port)
     memcpy(e->data, &wire, sizeof(wire));
 }
 
+static void set_mark(struct program *p, uint32_t mark)
+{
+    struct net_nft_expr *e = step(p, NET_NFT_IMMEDIATE);
+
+    e->reg = NFT_REG_1;
+    e->len = sizeof(mark);
+    memcpy(e->data, &mark, sizeof(mark));
+    e = step(p, NET_NFT_SET);
+    e->reg = NFT_REG_1;
+    e->key = NFT_META_MARK;
+}
+
 static void act(struct program *p, const struct net_fw_rule *r)
 {
     switch (r->action) {
@@ -202,6 +214,9 @@ static void act(struct program *p, const struct net_fw_rule *r)
             load_port(p, NFT_REG_2, r->port_last);
         }
         step(p, NET_NFT_MASQ)->flags = r->port_first ? NF_NAT_RANGE_PROTO_SPECIFIED : 0;
+        break;
+    case NET_FW_MARK:
+        set_mark(p, r->mark);
         break;
     }
 }
@@ -326,7 +341,9 @@ static void read_immediate(struct reader *r, const struct net_nft_expr *e)
     uint16_t port;
 
     memcpy(&port, e->data, sizeof(port));
-    if (e->reg == NFT_REG_1)
+    if (e->len == sizeof(r->rule.mark))
+        memcpy(&r->rule.mark, e->data, sizeof(r->rule.mark));
+    else if (e->reg == NFT_REG_1)
         r->rule.port_first = ntohs(port);
     else
         r->rule.port_last = ntohs(port);
@@ -362,6 +379,9 @@ static void read_step(struct reader *r, const struct net_nft_expr *e)
         break;
     case NET_NFT_MASQ:
         r->rule.action = NET_FW_MASQUERADE;
+        break;
+    case NET_NFT_SET:
+        r->rule.action = NET_FW_MARK;
         break;
     case NET_NFT_BITWISE:
     case NET_NFT_CMP:
@@ -416,7 +436,7 @@ const char *net_nft_kind_name(enum net_nft_kind kind)
         [NET_NFT_CMP] = "cmp",         [NET_NFT_IMMEDIATE] = "immediate",
         [NET_NFT_COUNTER] = "counter", [NET_NFT_DROP] = "immediate",
         [NET_NFT_NOTRACK] = "notrack", [NET_NFT_ACCEPT] = "immediate",
-        [NET_NFT_MASQ] = "masq",
+        [NET_NFT_MASQ] = "masq",       [NET_NFT_SET] = "meta",
     };
 
     return (unsigned int)kind < NET_NFT_KIND_NUM ? names[kind] : "?";

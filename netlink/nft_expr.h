@@ -33,6 +33,7 @@ enum net_nft_kind {
     NET_NFT_ACCEPT,
     NET_NFT_NOTRACK,
     NET_NFT_MASQ, /* flags: with the ports in registers 1 and 2, or without */
+    NET_NFT_SET,  /* store into the packet's circumstances: key */
     NET_NFT_KIND_NUM,
 };
 

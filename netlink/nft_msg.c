@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter_arp.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter_ipv4.h>
@@ -17,10 +18,13 @@
 #define PRIORITY_SRCNAT 100 /* NF_IP_PRI_NAT_SRC, of both families */
 
 const struct net_nft_chain net_nft_chains[NET_FW_CHAIN_NUM] = {
-    [NET_FW_PREROUTING] = {"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW},
-    [NET_FW_OUTPUT] = {"filter", NF_INET_LOCAL_OUT, NF_IP_PRI_RAW},
-    [NET_FW_POSTROUTING] = {"nat", NF_INET_POST_ROUTING, PRIORITY_SRCNAT},
+    [NET_FW_PREROUTING] = {NFPROTO_INET, "filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW},
+    [NET_FW_OUTPUT] = {NFPROTO_INET, "filter", NF_INET_LOCAL_OUT, NF_IP_PRI_RAW},
+    [NET_FW_POSTROUTING] = {NFPROTO_INET, "nat", NF_INET_POST_ROUTING, PRIORITY_SRCNAT},
+    [NET_FW_ARP] = {NFPROTO_ARP, "filter", NF_ARP_IN, NF_IP_PRI_FILTER},
 };
+
+const uint8_t net_nft_families[NET_NFT_FAMILIES] = {NFPROTO_INET, NFPROTO_ARP};
 
 uint16_t net_nft_msg_type(int nft_msg)
 {
@@ -36,9 +40,9 @@ static struct nl_msg *msg_new(int type, int flags, uint8_t family, uint16_t res_
     return net_msg_new(type, flags, &hdr, sizeof(hdr));
 }
 
-static struct nl_msg *nft_new(int nft_msg, int flags)
+static struct nl_msg *nft_new(int nft_msg, uint8_t family, int flags)
 {
-    return msg_new(net_nft_msg_type(nft_msg), flags, NFPROTO_INET, 0);
+    return msg_new(net_nft_msg_type(nft_msg), flags, family, 0);
 }
 
 /* The end of each builder: a message that is full is none. */
@@ -68,9 +72,9 @@ struct nl_msg *net_nft_msg_end(void)
     return msg_new(NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
 }
 
-struct nl_msg *net_nft_msg_new_table(const struct net_firewall *fw)
+struct nl_msg *net_nft_msg_new_table(uint8_t family, const struct net_firewall *fw)
 {
-    struct nl_msg *msg = nft_new(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
+    struct nl_msg *msg = nft_new(NFT_MSG_NEWTABLE, family, NLM_F_CREATE | NLM_F_EXCL);
     uint8_t udata[2 + NET_FW_NAME_SIZE] = {NET_NFT_UDATA_COMMENT};
     const size_t len = strnlen(fw->owner, sizeof(fw->owner) - 1);
     int rc;
@@ -85,17 +89,17 @@ struct nl_msg *net_nft_msg_new_table(const struct net_firewall *fw)
     return done(msg, rc);
 }
 
-struct nl_msg *net_nft_msg_del_table(const char *table)
+struct nl_msg *net_nft_msg_del_table(uint8_t family, const char *table)
 {
-    struct nl_msg *msg = nft_new(NFT_MSG_DELTABLE, 0);
+    struct nl_msg *msg = nft_new(NFT_MSG_DELTABLE, family, 0);
 
     return done(msg, msg ? nla_put_string(msg, NFTA_TABLE_NAME, table) : 0);
 }
 
 struct nl_msg *net_nft_msg_new_chain(const char *table, enum net_fw_chain chain)
 {
-    struct nl_msg *msg = nft_new(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL);
     const struct net_nft_chain *spec = &net_nft_chains[chain];
+    struct nl_msg *msg = nft_new(NFT_MSG_NEWCHAIN, spec->family, NLM_F_CREATE | NLM_F_EXCL);
     struct nlattr *hook;
     int rc;
 
@@ -190,6 +194,9 @@ static int put_expr_data(struct nl_msg *msg, const struct net_nft_expr *e)
         return rc | put_verdict(msg, e->kind == NET_NFT_DROP ? NF_DROP : NF_ACCEPT);
     case NET_NFT_MASQ:
         return put_masq(msg, e);
+    case NET_NFT_SET:
+        rc = put_be32(msg, NFTA_META_KEY, e->key);
+        return rc | put_be32(msg, NFTA_META_SREG, e->reg);
     case NET_NFT_COUNTER:
     case NET_NFT_NOTRACK:
     case NET_NFT_KIND_NUM:
@@ -218,7 +225,8 @@ static int put_expr(struct nl_msg *msg, const struct net_nft_expr *e)
 
 struct nl_msg *net_nft_msg_new_rule(const char *table, const struct net_fw_rule *rule)
 {
-    struct nl_msg *msg = nft_new(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+    struct nl_msg *msg =
+        nft_new(NFT_MSG_NEWRULE, net_nft_chains[rule->chain].family, NLM_F_CREATE | NLM_F_APPEND);
     struct net_nft_expr exprs[NET_NFT_EXPRS_MAX];
     const size_t n = net_nft_compile(rule, exprs);
     struct nlattr *list;
@@ -242,21 +250,21 @@ struct nl_msg *net_nft_msg_get_gen(void)
     return msg_new(net_nft_msg_type(NFT_MSG_GETGEN), 0, AF_UNSPEC, 0);
 }
 
-struct nl_msg *net_nft_msg_get_table(const char *table)
+struct nl_msg *net_nft_msg_get_table(uint8_t family, const char *table)
 {
-    struct nl_msg *msg = nft_new(NFT_MSG_GETTABLE, 0);
+    struct nl_msg *msg = nft_new(NFT_MSG_GETTABLE, family, 0);
 
     return done(msg, msg ? nla_put_string(msg, NFTA_TABLE_NAME, table) : 0);
 }
 
-struct nl_msg *net_nft_msg_get_chains(void)
+struct nl_msg *net_nft_msg_get_chains(uint8_t family)
 {
-    return nft_new(NFT_MSG_GETCHAIN, 0);
+    return nft_new(NFT_MSG_GETCHAIN, family, 0);
 }
 
-struct nl_msg *net_nft_msg_get_rules(const char *table)
+struct nl_msg *net_nft_msg_get_rules(uint8_t family, const char *table)
 {
-    struct nl_msg *msg = nft_new(NFT_MSG_GETRULE, 0);
+    struct nl_msg *msg = nft_new(NFT_MSG_GETRULE, family, 0);
 
     return done(msg, msg ? nla_put_string(msg, NFTA_RULE_TABLE, table) : 0);
 }

@@ -74,6 +74,9 @@ static int read_meta(const struct nlattr *attr, struct net_nft_expr *e)
         return get_be32(attr, &e->key);
     case NFTA_META_DREG:
         return get_be32(attr, &e->reg);
+    case NFTA_META_SREG:
+        e->kind = NET_NFT_SET;
+        return get_be32(attr, &e->reg);
     default:
         return NOT_OURS;
     }
@@ -267,10 +270,12 @@ static const void *nft_header(const struct nlmsghdr *nlh, int nft_msg)
     return nlmsg_data(nlh);
 }
 
-/* One of family inet. */
-static bool is_inet(const struct nfgenmsg *hdr)
+static bool is_of_family(const struct nfgenmsg *hdr)
 {
-    return hdr->nfgen_family == NFPROTO_INET;
+    for (size_t i = 0; i < NET_NFT_FAMILIES; i++)
+        if (hdr->nfgen_family == net_nft_families[i])
+            return true;
+    return false;
 }
 
 int net_nft_read_gen(const struct nlmsghdr *nlh, struct net_nft_gen *out)
@@ -363,14 +368,16 @@ static bool names_table(const struct nlattr *attr, const char *table)
     return attr && net_attr_str(attr, name, sizeof(name)) == 0 && strcmp(name, table) == 0;
 }
 
-static int chain_by_name(const struct nlattr *attr, enum net_fw_chain *out)
+static int chain_by_name(const struct nfgenmsg *hdr, const struct nlattr *attr,
+                         enum net_fw_chain *out)
 {
     char name[NET_FW_NAME_SIZE];
 
     if (!attr || net_attr_str(attr, name, sizeof(name)) < 0)
         return NOT_OURS;
     for (enum net_fw_chain chain = 0; chain < NET_FW_CHAIN_NUM; chain++) {
-        if (strcmp(name, net_fw_chain_name(chain)) == 0) {
+        if (net_nft_chains[chain].family == hdr->nfgen_family &&
+            strcmp(name, net_fw_chain_name(chain)) == 0) {
             *out = chain;
             return 0;
         }
@@ -436,9 +443,9 @@ int net_nft_read_chain(const struct nlmsghdr *nlh, struct net_firewall *fw, unsi
 
     if (!hdr || parse(nlh, attrs, NFTA_CHAIN_MAX) < 0)
         return -EBADMSG;
-    if (!is_inet(hdr) || !names_table(attrs[NFTA_CHAIN_TABLE], fw->table))
+    if (!is_of_family(hdr) || !names_table(attrs[NFTA_CHAIN_TABLE], fw->table))
         return 0;
-    rc = chain_by_name(attrs[NFTA_CHAIN_NAME], &chain);
+    rc = chain_by_name(hdr, attrs[NFTA_CHAIN_NAME], &chain);
     if (rc == 0)
         rc = read_chain_attrs(attrs, &net_nft_chains[chain]);
     if (rc == 0)
@@ -448,13 +455,14 @@ int net_nft_read_chain(const struct nlmsghdr *nlh, struct net_firewall *fw, unsi
     return rc < 0 ? rc : 0;
 }
 
-static int read_rule(struct nlattr *const attrs[], struct net_fw_rule *out)
+static int read_rule(const struct nfgenmsg *hdr, struct nlattr *const attrs[],
+                     struct net_fw_rule *out)
 {
     struct net_nft_expr exprs[NET_NFT_EXPRS_MAX];
     enum net_fw_chain chain;
     struct nlattr *elem;
     size_t n = 0;
-    int left, rc = chain_by_name(attrs[NFTA_RULE_CHAIN], &chain);
+    int left, rc = chain_by_name(hdr, attrs[NFTA_RULE_CHAIN], &chain);
 
     if (rc != 0 || !attrs[NFTA_RULE_EXPRESSIONS] || attrs[NFTA_RULE_COMPAT])
         return rc < 0 ? rc : NOT_OURS;
@@ -478,9 +486,9 @@ int net_nft_read_rule(const struct nlmsghdr *nlh, struct net_firewall *fw)
 
     if (!hdr || parse(nlh, attrs, NFTA_RULE_MAX) < 0)
         return -EBADMSG;
-    if (!is_inet(hdr) || !names_table(attrs[NFTA_RULE_TABLE], fw->table))
+    if (!is_of_family(hdr) || !names_table(attrs[NFTA_RULE_TABLE], fw->table))
         return 0;
-    rc = read_rule(attrs, &rule);
+    rc = read_rule(hdr, attrs, &rule);
     if (rc == 0)
         rc = net_firewall_add(fw, &rule);
     if (rc == NOT_OURS || rc == -ENOSPC) {
@@ -502,7 +510,7 @@ bool net_nft_read_event(const struct nlmsghdr *nlh, const char *table)
                    "where an event has its table's name");
     if (NFNL_SUBSYS_ID(nlh->nlmsg_type) != NFNL_SUBSYS_NFTABLES ||
         nlh->nlmsg_type == net_nft_msg_type(NFT_MSG_NEWGEN) ||
-        !nlmsg_valid_hdr(nlh, sizeof(struct nfgenmsg)) || !is_inet(nlmsg_data(nlh)))
+        !nlmsg_valid_hdr(nlh, sizeof(struct nfgenmsg)) || !is_of_family(nlmsg_data(nlh)))
         return false;
     nlmsg_for_each_attr(attr, nlh, sizeof(struct nfgenmsg), left)
     {

@@ -144,6 +144,7 @@ static struct net_firewall example(void)
         "10.8.0.0/24", NULL);
     add(&fw, RULE(.chain = NET_FW_POSTROUTING, .oif = "eth0", .action = NET_FW_MASQUERADE),
         "fd08::/64", NULL);
+    add(&fw, RULE(.chain = NET_FW_ARP, .action = NET_FW_MARK, .mark = 0x56504e), NULL, NULL);
     return fw;
 }
 
@@ -169,29 +170,46 @@ static void expect_same(const struct net_firewall *want)
     net_firewall_clear(&have);
 }
 
-/* nft(8) must show the very lines that we would print. */
-static void expect_listing(const struct net_firewall *fw)
+/* nft(8) must show the very lines that we would print; "inet" has all chains but that of ARP. */
+static void expect_family(const struct net_firewall *fw, const char *family, size_t first,
+                          size_t end)
 {
     static const char *const hooks[] = {
         [NET_FW_PREROUTING] = "type filter hook prerouting priority raw; policy accept;",
         [NET_FW_OUTPUT] = "type filter hook output priority raw; policy accept;",
         [NET_FW_POSTROUTING] = "type nat hook postrouting priority srcnat; policy accept;",
+        [NET_FW_ARP] = "type filter hook input priority filter; policy accept;",
     };
     static char text[TEXT_SIZE];
-    char rule[NET_FW_FORMAT_SIZE];
-    size_t len = (size_t)snprintf(text, sizeof(text), "table inet %s {\n\tcomment \"%s\"\n",
+    char rule[NET_FW_FORMAT_SIZE], what[64];
+    size_t len = (size_t)snprintf(text, sizeof(text), "table %s %s {\n\tcomment \"%s\"\n", family,
                                   fw->table, fw->owner);
 
-    for (size_t i = 0; i < fw->n; i++) {
-        if (i == 0 || fw->rules[i - 1].chain != fw->rules[i].chain)
-            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s\tchain %s {\n\t\t%s\n",
-                                    i ? "\t}\n\n" : "", net_fw_chain_name(fw->rules[i].chain),
-                                    hooks[fw->rules[i].chain]);
+    for (size_t i = first; i < end; i++) {
+        if (i == first || fw->rules[i - 1].chain != fw->rules[i].chain)
+            len +=
+                (size_t)snprintf(text + len, sizeof(text) - len, "%s\tchain %s {\n\t\t%s\n",
+                                 i > first ? "\t}\n\n" : "", net_fw_chain_name(fw->rules[i].chain),
+                                 hooks[fw->rules[i].chain]);
         len += (size_t)snprintf(text + len, sizeof(text) - len, "\t\t%s\n",
                                 net_fw_rule_format(&fw->rules[i], rule));
     }
     snprintf(text + len, sizeof(text) - len, "\t}\n}\n");
-    assert_string_equal(listing("table inet vpn"), text);
+    snprintf(what, sizeof(what), "table %s vpn", family);
+    assert_string_equal(listing(what), text);
+}
+
+static void expect_listing(const struct net_firewall *fw)
+{
+    size_t inet = 0;
+
+    while (inet < fw->n && fw->rules[inet].chain != NET_FW_ARP)
+        inet++;
+    expect_family(fw, "inet", 0, inet);
+    if (inet < fw->n)
+        expect_family(fw, "arp", inet, fw->n);
+    else
+        assert_non_null(strstr(listing("table arp vpn"), "No such file"));
 }
 
 /* ---- tests ----------------------------------------------------------------------------------- */
@@ -283,6 +301,14 @@ static void test_drift(void **state)
         "add table inet vpn { flags dormant; }",
         "delete table inet vpn; add table inet vpn { comment \"vpn-server\"; }",
         "delete chain inet vpn output",
+        "add rule arp vpn input drop",
+        "insert rule arp vpn input meta mark set 5",
+        "add rule arp vpn input meta priority set 0:1",
+        "flush table arp vpn",
+        "delete table arp vpn",
+        "delete table inet vpn",
+        "add chain arp vpn output { type filter hook output priority 0; }",
+        "add table arp vpn { flags dormant; }",
     };
     struct net_firewall want = example();
 
@@ -365,6 +391,36 @@ static void test_foreign(void **state)
     net_firewall_clear(&have);
     net_firewall_clear(&want);
     nft("flush ruleset");
+}
+
+/* Of ARP's tables as well: one of our name that is not ours is none of our business. */
+static void test_foreign_arp(void **state)
+{
+    struct net_firewall want = example();
+    char *before;
+
+    (void)state;
+    nft("add table arp vpn; add chain arp vpn input; add rule arp vpn input drop");
+    before = strdup(listing("ruleset"));
+    FAILS(-EEXIST, "table inet vpn", net_nft_put(conn, &want, &err));
+    assert_string_equal(listing("ruleset"), before);
+    want.n--;
+    OK(net_nft_put(conn, &want, &err));
+    expect_same(&want);
+    want.n = 0;
+    OK(net_nft_put(conn, &want, &err));
+    assert_string_equal(listing("ruleset"), before);
+    free(before);
+    nft("flush ruleset");
+
+    /* Alone, as a client has it that blocks and has no address yet. */
+    add(&want, RULE(.chain = NET_FW_ARP, .action = NET_FW_MARK, .mark = 1), NULL, NULL);
+    OK(net_nft_put(conn, &want, &err));
+    expect_same(&want);
+    want.n = 0;
+    OK(net_nft_put(conn, &want, &err));
+    assert_string_equal(listing("ruleset"), "");
+    net_firewall_clear(&want);
 }
 
 /* Somebody changes the ruleset all the time: each of our transactions builds on what is there. */
@@ -556,12 +612,12 @@ static int drop_rights(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_absent),    cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_reload),    cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_foreign),   cmocka_unit_test(test_race),
-        cmocka_unit_test(test_check),     cmocka_unit_test(test_many),
-        cmocka_unit_test(test_monitor),   cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_no_rights),
+        cmocka_unit_test(test_absent),  cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_reload),  cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_foreign), cmocka_unit_test(test_foreign_arp),
+        cmocka_unit_test(test_race),    cmocka_unit_test(test_check),
+        cmocka_unit_test(test_many),    cmocka_unit_test(test_monitor),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_no_rights),
     };
 
     root = geteuid() == 0;

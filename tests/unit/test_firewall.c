@@ -67,6 +67,10 @@ static void test_format(void **state)
          "10.8.0.0/24",
          "192.0.2.0/24",
          "ip saddr 10.8.0.0/24 ip daddr 192.0.2.0/24 oifname \"eth0\" masquerade"},
+        {{.chain = NET_FW_ARP, .action = NET_FW_MARK, .mark = 0x56504e},
+         NULL,
+         NULL,
+         "meta mark set 0x0056504e"},
     };
     char buf[NET_FW_FORMAT_SIZE];
 
@@ -103,6 +107,12 @@ static void test_invalid(void **state)
          .port_first = 2,
          .port_last = 1},
         {.chain = NET_FW_POSTROUTING, .action = NET_FW_MASQUERADE, .port_first = 1, .port_last = 2},
+        {.chain = NET_FW_ARP, .action = NET_FW_DROP},
+        {.chain = NET_FW_ARP, .action = NET_FW_MARK},
+        {.chain = NET_FW_ARP, .action = NET_FW_MARK, .mark = 1, .iif = "eth0"},
+        {.chain = NET_FW_ARP, .action = NET_FW_MARK, .mark = 1, .to = {{.family = 4}, 8}},
+        {.action = NET_FW_MARK, .mark = 1},
+        {.action = NET_FW_DROP, .mark = 1},
         {.from = {{.family = 4}, 33}},
         {.from = {{.family = 5}, 1}},
         {.from = {{.family = 4}, 8}, .to = {{.family = 6}, 8}},

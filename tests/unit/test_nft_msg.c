@@ -50,6 +50,11 @@ static struct net_fw_rule random_rule(void)
     struct net_fw_rule rule = {.chain = below(NET_FW_CHAIN_NUM)};
     uint8_t family = below(2) ? 4 : 6;
 
+    if (rule.chain == NET_FW_ARP) {
+        rule.action = NET_FW_MARK;
+        rule.mark = (uint32_t)random() | 1;
+        return rule;
+    }
     random_name(rule.iif);
     random_name(rule.not_iif);
     random_name(rule.oif);
@@ -164,7 +169,8 @@ static void test_rule_message(void **state)
 static void test_table_message(void **state)
 {
     const struct net_firewall want = table();
-    _cleanup_(net_msg_freep) struct nl_msg *msg = keep(net_nft_msg_new_table(&want));
+    _cleanup_(net_msg_freep) struct nl_msg *msg =
+        keep(net_nft_msg_new_table(net_nft_families[0], &want));
     struct net_firewall have = {.table = NET_FW_TABLE_SERVER};
 
     (void)state;
@@ -197,7 +203,9 @@ static void test_events(void **state)
     struct nl_msg *msgs[] = {
         keep(net_nft_msg_new_rule(NET_FW_TABLE_SERVER, &rule)),
         keep(net_nft_msg_new_chain(NET_FW_TABLE_SERVER, NET_FW_OUTPUT)),
-        keep(net_nft_msg_del_table(NET_FW_TABLE_SERVER)),
+        keep(net_nft_msg_del_table(net_nft_families[0], NET_FW_TABLE_SERVER)),
+        keep(net_nft_msg_new_chain(NET_FW_TABLE_SERVER, NET_FW_ARP)),
+        keep(net_nft_msg_del_table(net_nft_families[1], NET_FW_TABLE_SERVER)),
     };
     _cleanup_(net_msg_freep) struct nl_msg *gen = keep(net_nft_msg_begin(7));
 
@@ -240,7 +248,7 @@ static void test_hostile(void **state)
         const struct net_firewall fw = table();
         const struct net_fw_rule rule = some_rule();
         _cleanup_(net_msg_freep) struct nl_msg *msg =
-            keep(i % 3 == 0   ? net_nft_msg_new_table(&fw)
+            keep(i % 3 == 0   ? net_nft_msg_new_table(net_nft_families[0], &fw)
                  : i % 3 == 1 ? net_nft_msg_new_chain(fw.table, below(NET_FW_CHAIN_NUM))
                               : net_nft_msg_new_rule(fw.table, &rule));
         size_t len = nlmsg_hdr(msg)->nlmsg_len;
