@@ -201,12 +201,17 @@ static int open_tunnels(struct client *c, struct err *err)
 static int settle(struct client *c, struct err *err)
 {
     _cleanup_(net_set_freep) struct net_set *want = net_set_new();
+    const size_t n = c->profile->n_tunnels;
+    bool marked = false;
     int rc = -ENOMEM;
 
     if (want)
-        rc = netstate_lower(c->netstate, c->profile->n_tunnels, c->dns.port, want);
-    if (rc == 0 && !c->unguarded.msg[0])
-        rc = firewall_guard(c->netstate, c->profile->n_tunnels, want);
+        rc = netstate_lower(c->netstate, n, c->dns.port, want);
+    if (rc == 0)
+        rc = neighbours_lower(&c->neighbours, netstate_catches(c->netstate, n), want, &marked);
+    if (rc == 0)
+        rc = firewall_guard(c->netstate, c->unguarded.msg[0] ? 0 : n, marked ? ROUTING_MARK : 0,
+                            want);
     if (rc < 0)
         return err_set(err, rc, "out of memory");
     return keeper_want(c->keeper, want, c->env.now_ms, err);
@@ -336,6 +341,7 @@ int client_start(struct client *c, const struct profile *profile, int control_fd
         return rc;
     /* Before anything else, so that nothing gets out; and what an earlier run left goes. */
     find_guard(c);
+    neighbours_open(&c->neighbours, profile->state);
     if (settle(c, &why) < 0)
         log_warning("%s", why.msg);
     say_blocked(c);
@@ -531,6 +537,7 @@ void client_stop(struct client *c)
     spawner_stop(&c->spawner);
     ctl_server_close(c->ctl);
     keeper_free(c->keeper);
+    neighbours_close(&c->neighbours);
     dns_close(&c->dns);
     loop_clear(&c->loop);
     free(c->tunnels);

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "client/neighbours.h"
 #include "client/tunnel.h"
 #include "common/ctl.h"
 #include "common/loop.h"
@@ -33,7 +34,8 @@ struct client {
     struct tunnel *tunnels;           /* all of the profile's */
     const struct netstate **netstate; /* likewise: of each */
     size_t n_tunnels;                 /* opened */
-    struct err unguarded;             /* why there is no packet filter of ours; empty: there is */
+    struct neighbours neighbours;
+    struct err unguarded; /* why there is no packet filter of ours; empty: there is */
     uint64_t drops[CLIENT_DROP_NUM];
     int64_t started_s; /* wall clock */
     bool ready_once;

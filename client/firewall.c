@@ -21,13 +21,17 @@ static int guard(const struct netstate *tunnel, struct net_firewall *fw)
     return rc;
 }
 
-int firewall_guard(const struct netstate *const *tunnels, size_t n, struct net_set *set)
+int firewall_guard(const struct netstate *const *tunnels, size_t n, uint32_t arp_mark,
+                   struct net_set *set)
 {
+    const struct net_fw_rule arp = {.chain = NET_FW_ARP, .action = NET_FW_MARK, .mark = arp_mark};
     struct net_firewall fw = {.table = NET_FW_TABLE_CLIENT, .owner = NET_FW_OWNER_CLIENT};
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = guard(tunnels[i], &fw);
+    if (rc == 0 && arp_mark)
+        rc = net_firewall_add(&fw, &arp);
     if (rc == 0 && fw.n > 0)
         rc = net_set_add_firewall(set, &fw);
     net_firewall_clear(&fw);

@@ -8,6 +8,8 @@
  * tunnel alone, and by this host itself.  What a tunnel may bring in is checked elsewhere: the
  * enclave accepts only inner sources that are routed into it.
  *
+ * And ARP is marked when neighbours.h asks for it.
+ *
  * Pure: no system call.
  */
 #ifndef CLIENT_FIREWALL_H
@@ -21,9 +23,11 @@ struct net_set;
 
 /**
  * firewall_guard() - add the table that @n tunnels need to a set; nothing while none has an address
+ * @arp_mark: what ARP is marked with; 0: with nothing
  *
  * Return: 0, -ENOMEM, or -ENOSPC when there are too many.
  */
-int firewall_guard(const struct netstate *const *tunnels, size_t n, struct net_set *set);
+int firewall_guard(const struct netstate *const *tunnels, size_t n, uint32_t arp_mark,
+                   struct net_set *set);
 
 #endif

@@ -6,7 +6,8 @@
 
 static bool takes_everything(const struct routing *r)
 {
-    return routing_catches(r) && (routing_is_full(r, 4) || routing_is_full(r, 6));
+    return (routing_catches(r, 4) || routing_catches(r, 6)) &&
+           (routing_is_full(r, 4) || routing_is_full(r, 6));
 }
 
 bool netstate_apart(const struct netstate *const *tunnels, size_t n, uint32_t number)
@@ -62,15 +63,21 @@ static int lower_addrs(const struct netstate *s, struct net_set *set)
     return rc;
 }
 
+bool netstate_catches(const struct netstate *const *tunnels, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (routing_catches(&tunnels[i]->routing, 4))
+            return true;
+    return false;
+}
+
 /* Whose answers have to get past rules of whichever tunnel. */
 static int lower_back(const struct netstate *const *tunnels, size_t n, uint16_t names_port,
                       struct net_set *set)
 {
-    bool catches = false;
+    const bool catches = netstate_catches(tunnels, n);
     int rc = 0;
 
-    for (size_t i = 0; i < n; i++)
-        catches = catches || routing_catches(&tunnels[i]->routing);
     for (size_t i = 0; rc == 0 && catches && i < n; i++)
         rc = routing_lower_back(&tunnels[i]->routing, set);
     return rc == 0 && catches ? routing_lower_others(names_port, set) : rc;

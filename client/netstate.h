@@ -30,6 +30,9 @@ struct netstate {
  */
 bool netstate_apart(const struct netstate *const *tunnels, size_t n, uint32_t number);
 
+/** netstate_catches() - would a rule of any of these catch IPv4 packets that carry no mark? */
+bool netstate_catches(const struct netstate *const *tunnels, size_t n);
+
 /**
  * netstate_lower() - all that @n tunnels need, as one set
  * @names_port: where questions to name servers come from, 0 for none

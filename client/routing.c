@@ -114,18 +114,13 @@ static bool has_routes(const struct routing *r, uint8_t family)
 }
 
 /* Rules that catch by anything but uids, which the kernel's own packets never have. */
-static bool catches_family(const struct routing *r, uint8_t family)
+bool routing_catches(const struct routing *r, uint8_t family)
 {
     if (r->has_uids || r->table || !is_set(r))
         return false;
     if (is_strict(r, family))
         return has_routes(r, family);
     return shortest_covering(r, family) != UINT32_MAX;
-}
-
-bool routing_catches(const struct routing *r)
-{
-    return catches_family(r, 4) || catches_family(r, 6);
 }
 
 /* ---- routes -------------------------------------------------------------------------------------
@@ -233,30 +228,6 @@ static int add_outside(const struct routing *r, uint8_t family, enum routing_slo
     return rc;
 }
 
-/* The rule that catches, and before it what keeps the link alive. */
-static int add_table(const struct routing *r, uint8_t family, struct net_set *set)
-{
-    static const uint8_t protocols[] = {IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP,
-                                        IPPROTO_RAW};
-    struct net_rule rule = rule_of(r, family, ROUTING_SLOT_ROOT);
-    int rc = 0;
-
-    if (family == 6 || r->has_uids)
-        return add_into(r, family, ROUTING_SLOT_TABLE, UINT32_MAX, set);
-    rule.has_uids = true;
-    rule.table = own_table(r);
-    for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(protocols); i++) {
-        rule.ip_proto = protocols[i];
-        rc = net_set_add_rule(set, &rule);
-    }
-    rule = rule_of(r, family, ROUTING_SLOT_ARP);
-    rule.has_uids = true;
-    rule.has_suppress = true;
-    if (rc == 0)
-        rc = net_set_add_rule(set, &rule);
-    return rc < 0 ? rc : add_into(r, family, ROUTING_SLOT_TABLE, UINT32_MAX, set);
-}
-
 static int lower_strict(const struct routing *r, uint8_t family, struct net_set *set)
 {
     const uint32_t length = full_length(r, family);
@@ -272,7 +243,7 @@ static int lower_strict(const struct routing *r, uint8_t family, struct net_set 
     if (rc == 0 && r->allow_lan)
         rc = add_outside(r, family, ROUTING_SLOT_LAN, true, private_networks,
                          ARRAY_SIZE(private_networks), set);
-    return rc < 0 ? rc : add_table(r, family, set);
+    return rc < 0 ? rc : add_into(r, family, ROUTING_SLOT_TABLE, UINT32_MAX, set);
 }
 
 static int lower_ordinary(const struct routing *r, uint8_t family, struct net_set *set)
@@ -285,7 +256,7 @@ static int lower_ordinary(const struct routing *r, uint8_t family, struct net_se
     if (rule.suppress_prefixlen == UINT32_MAX)
         return 0;
     rc = net_set_add_rule(set, &rule);
-    return rc < 0 ? rc : add_table(r, family, set);
+    return rc < 0 ? rc : add_into(r, family, ROUTING_SLOT_TABLE, UINT32_MAX, set);
 }
 
 int routing_lower(const struct routing *r, struct net_set *set)
@@ -327,6 +298,7 @@ static struct net_rule rule_back(uint16_t sport, uint16_t dport)
     return (struct net_rule){
         .family = 4,
         .priority = ROUTING_PRIORITY_BACK,
+        .iif = "lo",
         .has_uids = true, /* 0 to 0 */
         .ip_proto = IPPROTO_UDP,
         .sport = sport,
@@ -355,6 +327,7 @@ int routing_lower_others(uint16_t names_port, struct net_set *set)
 
     dns.priority += 1;
     dhcp.priority += 2;
+    dhcp.iif[0] = '\0';
     rc = names_port ? net_set_add_rule(set, &dns) : 0;
     return rc < 0 ? rc : net_set_add_rule(set, &dhcp);
 }

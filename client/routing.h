@@ -15,7 +15,7 @@
  *   32070: from all to EXCLUDED lookup main                         the operator's exceptions
  *   32071: not from all fwmark MARK lookup TABLE suppress_prefixlength 0
  *   32072: from all to PRIVATE lookup main suppress_prefixlength 0  both only for allow-lan
- *   32075: not from all fwmark MARK lookup TABLE
+ *   32073: not from all fwmark MARK lookup TABLE
  *   10101: from all uidrange 1101-1101 lookup 101                   instead, for uids
  *   23980: from ADDRESS lookup 101                                  answers to who calls from there
  *
@@ -32,7 +32,7 @@
  * that cover the server's own address, which would carry the tunnel's datagrams in circles:
  *
  *   24002: from all lookup main suppress_prefixlength N             N: the shortest such route's
- *   24005: not from all fwmark MARK lookup TABLE
+ *   24003: not from all fwmark MARK lookup TABLE
  *
  * The way back
  * ------------
@@ -41,17 +41,16 @@
  * the tunnel: no answer of the server would arrive, and no ARP request be answered.  (IPv6 has no
  * such check.)  Only ports tell such a lookup from one of another program.  So while a rule leads
  * into a tunnel, these let our own sockets' answers and DHCP's pass; an ordinary user's program can
- * use none of them, and root's only from those ports:
+ * use none of them, nor what is forwarded (iif lo), and root's only from those ports:
  *
- *   23990: from all to SERVER uidrange 0-0 ipproto udp sport OURS dport PORT lookup main
- *   23991: from all uidrange 0-0 ipproto udp sport OURS dport 53 lookup main
+ *   23990: from all to SERVER iif lo uidrange 0-0 ipproto udp sport OURS dport PORT lookup main
+ *   23991: from all iif lo uidrange 0-0 ipproto udp sport OURS dport 53 lookup main
  *   23992: from all uidrange 0-0 ipproto udp sport 68 dport 67 lookup main
  *
- * The first follows the server wherever its name leads.  ARP is what is left of uid 0 when all that
- * programs send has been taken out, and concerns the link alone:
- *
- *   32073: from all uidrange 0-0 ipproto tcp lookup TABLE           udp, icmp, sctp, raw likewise
- *   32074: from all uidrange 0-0 lookup main suppress_prefixlength 0
+ * The first follows the server wherever its name leads.  The last takes what is forwarded as well:
+ * unless one rule does, the kernel looks for no ports in what arrives, and the others never match
+ * (fib_rule_requires_fldissect()).  ARP has no ports, and no rule could tell it from all else that
+ * has none (GRE, ESP, what is forwarded): see neighbours.h.
  *
  * Pure: no system call.
  */
@@ -81,9 +80,7 @@
 enum routing_slot {
     ROUTING_SLOT_EXCLUDE,
     ROUTING_SLOT_OWN,
-    ROUTING_SLOT_LAN,  /* strict; else the main table, up to a length */
-    ROUTING_SLOT_ROOT, /* this and the next: the way back */
-    ROUTING_SLOT_ARP,
+    ROUTING_SLOT_LAN, /* strict; else the main table, up to a length */
     ROUTING_SLOT_TABLE,
     ROUTING_SLOTS,
 };
@@ -117,8 +114,8 @@ bool routing_has_default(const struct ip_prefix *routes, size_t n);
  */
 bool routing_is_full(const struct routing *r, uint8_t family);
 
-/** routing_catches() - would a rule of this tunnel catch packets that carry no mark? */
-bool routing_catches(const struct routing *r);
+/** routing_catches() - would a rule of this tunnel catch a family's packets that have no mark? */
+bool routing_catches(const struct routing *r, uint8_t family);
 
 /** routing_lower() - add the tunnel's routes and rules to a set.  Return: 0 or -ENOMEM. */
 int routing_lower(const struct routing *r, struct net_set *set);

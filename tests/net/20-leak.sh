@@ -6,8 +6,23 @@
 #
 #   cli 192.0.2.2 ── eth0 ── 192.0.2.1 srv: also the gateway, an evil neighbour, and the internet:
 #       2001:db8:1::2        198.51.100.1, 8.8.8.8, 2001:db8:9::1
+#       172.31.5.1 ── box0 ── 172.31.5.2 box: a container whose packets cli forwards
+#       fd05::1               fd05::2
 . "$(dirname "$0")/lib.sh"
 topo_up
+BOX=vpnt-b-$$-$RANDOM
+trap 'ip netns del "$BOX"; topo_down' EXIT
+ip netns add "$BOX"
+ip link add box0 netns "$CLI" type veth peer name eth0 netns "$BOX"
+ip -n "$CLI" addr add 172.31.5.1/24 dev box0
+ip -n "$CLI" addr add fd05::1/64 dev box0 nodad
+ip -n "$BOX" addr add 172.31.5.2/24 dev eth0
+ip -n "$BOX" addr add fd05::2/64 dev eth0 nodad
+ip -n "$CLI" link set box0 up
+ip -n "$BOX" link set eth0 up
+ip -n "$BOX" route add default via 172.31.5.1
+ip -n "$BOX" -6 route add default via fd05::1
+cli sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 cli sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1 net.ipv4.conf.default.rp_filter=1
 ip -n "$CLI" route add default via 192.0.2.1
 ip -n "$CLI" -6 route add default via 2001:db8:1::1
@@ -40,6 +55,23 @@ for my $addr (@ARGV) {
 }
 select undef, undef, undef, 0.3; # a connection attempt may be waiting for its neighbour
 PERL
+# What has no ports: raw sockets, as tunnels and routing daemons have them, with and without a
+# source of their own.
+cat >"$T/raw.pl" <<'PERL'
+use Socket qw(:all);
+my ($from4, $from6, @to) = @ARGV;
+for my $proto (4, 41, 47, 50, 89, 253) {
+    for my $addr (@to) {
+        my $six = $addr =~ /:/;
+        for my $bound (0, 1) {
+            socket(my $s, $six ? AF_INET6 : AF_INET, SOCK_RAW, $proto) or die "socket: $!";
+            bind $s, $six ? pack_sockaddr_in6(0, inet_pton(AF_INET6, $from6)) : pack_sockaddr_in(0, inet_aton($from4))
+                if $bound;
+            send $s, 'x' x 60, 0, $six ? pack_sockaddr_in6(0, inet_pton(AF_INET6, $addr)) : pack_sockaddr_in(0, inet_aton($addr));
+        }
+    }
+}
+PERL
 HOSTS='198.51.100.1 8.8.8.8 192.0.2.1 192.0.2.7 192.0.2.99 100.64.0.1 2001:db8:9::1 2001:db8:1::1 2600::1'
 traffic() {
     local a jobs=()
@@ -57,9 +89,15 @@ none_leaked() { # the witness sees packets in order: one of ours that it must se
     wait_for 8 grep -q '192.0.2.250' "$T/leaks" || { echo "the witness is blind"; return 1; }
     ! grep -v '192.0.2.250' "$T/leaks"
 }
-quiet() { # DESCRIPTION: traffic, and nothing of it leaves beside the tunnel
+portless() { # of root's own sockets, and of a container
+    cli perl "$T/raw.pl" 192.0.2.2 2001:db8:1::2 $HOSTS
+    ip netns exec "$BOX" perl "$T/raw.pl" 172.31.5.2 fd05::2 $HOSTS
+    ip netns exec "$BOX" perl "$T/send.pl" $HOSTS
+    return 0
+}
+quiet() { # DESCRIPTION [COMMAND]: traffic, and nothing of it leaves beside the tunnel
     witness_start
-    traffic >/dev/null 2>&1
+    ${2:-traffic} >/dev/null 2>&1
     check "$1: nothing leaks" none_leaked
     kill $WITNESS
     wait $WITNESS 2>/dev/null
@@ -88,12 +126,21 @@ for p in 'IPv4 proto 1 192.0.2.2 > 198.51.100.1' 'IPv4 proto 6 192.0.2.2 > 8.8.8
     'IPv6 next 58 .* > 20010db8000900000000000000000001'; do
     check "without a tunnel the witness sees: $p" grep -q "$p" "$T/leaks"
 done
+portless >/dev/null 2>&1
+for p in 'IPv4 proto 47 192.0.2.2 > 198.51.100.1' 'IPv4 proto 50 192.0.2.2 > 8.8.8.8' 'IPv4 proto 47 172.31.5.2 > 8.8.8.8' \
+    'IPv4 proto 17 172.31.5.2 > 198.51.100.1' 'IPv6 next 47 .* > 20010db8000900000000000000000001'; do
+    check "without a tunnel the witness sees: $p" wait_for 5 grep -q "$p" "$T/leaks"
+done
 kill $WITNESS
 wait $WITNESS 2>/dev/null
 
 # ---- a full tunnel ------------------------------------------------------------------------------
 client_config alice 'routes: [default]'
-cli ip addr >"$T/before"; cli ip rule >>"$T/before"; cli ip -6 rule >>"$T/before"; cli ip route show table all >>"$T/before"
+dump() {
+    cli ip addr; cli ip rule; cli ip -6 rule; cli ip route show table all
+    cli nft list ruleset; cli sysctl net.ipv4.conf.all.src_valid_mark
+}
+dump >"$T/before"
 client_start alice
 check "a full tunnel, with a strict rp_filter" client_connected alice
 check "IPv4 through it" reaches 198.51.100.1
@@ -106,6 +153,8 @@ arp_answered() {
     wait_for 5 sh -c "ip -n $SRV neigh show 192.0.2.2 | grep -q lladdr"
 }
 check "ARP is answered, though rp_filter looks the asker up" arp_answered
+check "for the mark that it gets" sh -c "ip netns exec $CLI sysctl -n net.ipv4.conf.all.src_valid_mark | grep -qx 1 &&
+    ip netns exec $CLI nft list table arp vpn-client | grep -q 'meta mark set 0x0056504e'"
 
 # ---- TunnelVision: what a DHCP client makes of option 121, and a router of its advertisements ----
 for r in 0.0.0.0/1 128.0.0.0/1 198.51.100.0/24 8.8.8.8/32 192.0.2.1/32; do
@@ -114,6 +163,12 @@ done
 ip -n "$CLI" -6 route add 2000::/3 via 2001:db8:1::1 dev eth0 proto ra
 ip -n "$CLI" -6 route add 2001:db8:9::/64 via 2001:db8:1::1 dev eth0 proto ra
 quiet "routes pushed by DHCP"
+for f in 1 2 0; do
+    cli sysctl -qw net.ipv4.conf.all.rp_filter=$f net.ipv4.conf.eth0.rp_filter=$f net.ipv4.conf.box0.rp_filter=$f
+    quiet "routes pushed by DHCP, rp_filter=$f, packets without ports and of a container" portless
+    check "ARP is answered with rp_filter=$f" arp_answered
+done
+cli sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1
 check "the tunnel goes on" reaches 198.51.100.1
 check "traffic takes it still" by_tunnel 198.51.100.1
 check "a login survives as well" kill -HUP "$CLIENT"
@@ -136,11 +191,11 @@ ip -n "$CLI" -6 route del 2000::/3
 ip -n "$CLI" -6 route del 2001:db8:9::/64 via 2001:db8:1::1
 
 # Without the rule for the way back a strict rp_filter would end the tunnel here.
-check "the rule for the server's answers" sh -c "ip -n $CLI rule | grep -qE '^23990:.*to 192.0.2.1 uidrange 0-0 ipproto udp .*dport 51820'"
+check "the rule for the server's answers" sh -c "ip -n $CLI rule | grep -qE '^23990:.*to 192.0.2.1 iif lo uidrange 0-0 ipproto udp .*dport 51820'"
 stop "$CLIENT"
 check "the client ends with status 0" test $? = 0
 ip -n "$CLI" neigh del 192.0.2.250 dev eth0
-cli ip addr >"$T/after"; cli ip rule >>"$T/after"; cli ip -6 rule >>"$T/after"; cli ip route show table all >>"$T/after"
+dump >"$T/after"
 check "and leaves the kernel as found" diff "$T/before" "$T/after"
 
 # ---- exceptions are the operator's ---------------------------------------------------------------

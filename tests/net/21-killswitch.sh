@@ -80,6 +80,12 @@ client_start alice
 check "the client says that it blocks" blocked_start
 check "before the first login IPv4 is refused" wait_for 8 refused 198.51.100.1
 check "IPv6 as well" refused 2001:db8:9::1
+arp_answered() {
+    ip -n "$SRV" neigh del 192.0.2.2 dev eth0
+    srv ping -c 1 -W 0.1 192.0.2.2
+    wait_for 5 sh -c "ip -n $SRV neigh show 192.0.2.2 | grep -q lladdr"
+}
+check "the router is told where this host is" arp_answered
 check "status says so" sh -c "ip netns exec $CLI '$BIN/vpnctl' -s '$T/alice.sock' status | grep -q 'blocked meanwhile'"
 witness_start
 ip netns exec "$CLI" perl "$T/send.pl" 4 & PIDS+=($!)
@@ -105,7 +111,7 @@ echo 192.0.2.12 >"$T/name"
 check "the server starts elsewhere" server_start
 check "the client finds it" wait_for 30 reaches 198.51.100.1
 check "there" sh -c "ip netns exec $CLI '$BIN/vpnctl' -j -s '$T/alice.sock' status | grep -q '\"192.0.2.12:51820\"'"
-check "the way back follows" sh -c "ip -n $CLI rule | grep -q 'to 192.0.2.12 uidrange 0-0' && ! ip -n $CLI rule | grep -q 192.0.2.11"
+check "the way back follows" sh -c "ip -n $CLI rule | grep -q 'to 192.0.2.12 iif lo uidrange 0-0' && ! ip -n $CLI rule | grep -q 192.0.2.11"
 
 # The client dies.
 kill9 "$CLIENT"

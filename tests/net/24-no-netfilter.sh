@@ -9,7 +9,7 @@ srv nft list ruleset >"$T/nft" 2>/dev/null
 
 server_config 'masquerade: [{from: 10.8.0.0/24, device: eth1}]' 'forwarding: true'
 user_add alice
-client_config alice 'routes: [192.168.100.0/24, 10.8.0.0/24]'
+client_config alice 'routes: [default]'
 ip netns exec "$SRV" "$without" "$BIN/vpn-server" -v -c "$T/etc/vpn.yaml" >"$T/server.log" 2>&1 &
 SERVER=$!
 PIDS+=("$SERVER")
@@ -24,6 +24,7 @@ PIDS+=("$CLIENT")
 check "alice connects" client_connected alice
 check "her client says what is not protected" \
     grep -q 'warning: packets to tunnel addresses from other interfaces are not dropped: ' "$T/client-alice.log"
+check "and who is not answered" grep -q 'warning: ARP requests are not answered where rp_filter is 1' "$T/client-alice.log"
 check "the tunnel works" cli ping -c 2 -i 0.2 -W 2 10.8.0.1
 check "what is behind the server is reached" cli ping -c 2 -i 0.2 -W 2 192.168.100.2
 srv "$BIN/vpnctl" -s "$T/etc/vpn.sock" status >"$T/status"

@@ -39,7 +39,7 @@ static void test_addresses(void **state)
     char text[NET_FW_FORMAT_SIZE];
 
     (void)state;
-    assert_int_equal(firewall_guard(tunnels, ARRAY_SIZE(tunnels), set), 0);
+    assert_int_equal(firewall_guard(tunnels, ARRAY_SIZE(tunnels), 0, set), 0);
     assert_int_equal(net_set_count(set), 1);
     assert_int_equal(net_set_at(set, 0)->kind, NET_KIND_FIREWALL);
     fw = net_set_at(set, 0)->firewall;
@@ -57,8 +57,24 @@ static void test_nothing(void **state)
     _cleanup_(net_set_freep) struct net_set *set = net_set_new();
 
     (void)state;
-    assert_int_equal(firewall_guard(tunnels, 1, set), 0);
+    assert_int_equal(firewall_guard(tunnels, 1, 0, set), 0);
     assert_int_equal(net_set_count(set), 0);
+}
+
+/* A tunnel that blocks before it has an address needs its neighbours as well. */
+static void test_arp(void **state)
+{
+    _cleanup_(net_set_freep) struct net_set *set = net_set_new();
+    char text[NET_FW_FORMAT_SIZE];
+    const struct net_firewall *fw;
+
+    (void)state;
+    assert_int_equal(firewall_guard(NULL, 0, 0x56504e, set), 0);
+    assert_int_equal(net_set_count(set), 1);
+    fw = net_set_at(set, 0)->firewall;
+    assert_int_equal(fw->n, 1);
+    assert_int_equal(fw->rules[0].chain, NET_FW_ARP);
+    assert_string_equal(net_fw_rule_format(&fw->rules[0], text), "meta mark set 0x0056504e");
 }
 
 int main(void)
@@ -66,6 +82,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_arp),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

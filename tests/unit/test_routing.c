@@ -41,6 +41,7 @@ static struct ip_endpoint endpoint(const char *addr, uint16_t port)
 
 struct packet {
     struct ip_addr to;
+    const char *iif; /* NULL: this host sends it, or looks back at one that is for it */
     uint32_t mark, uid;
     uint8_t ip_proto;
     uint16_t sport, dport;
@@ -50,12 +51,13 @@ static bool rule_matches(const struct net_rule *rule, const struct packet *p)
 {
     bool match = (rule->to.len == 0 || ip_prefix_contains(&rule->to, &p->to)) &&
                  (rule->mask == 0 || (p->mark & rule->mask) == rule->mark) &&
+                 (!rule->iif[0] || strcmp(rule->iif, p->iif ? p->iif : "lo") == 0) &&
                  (!rule->has_uids || (rule->uid_first <= p->uid && p->uid <= rule->uid_last)) &&
                  (rule->ip_proto == 0 || rule->ip_proto == p->ip_proto) &&
                  (rule->sport == 0 || rule->sport == p->sport) &&
                  (rule->dport == 0 || rule->dport == p->dport);
 
-    if (rule->iif[0] || rule->oif[0] || rule->from.len)
+    if (rule->oif[0] || rule->from.len)
         fail_msg("a selector that this model does not know");
     return rule->family == p->to.family && match != rule->invert;
 }
@@ -81,6 +83,18 @@ static const struct net_object *table_find(const struct net_set *set, uint32_t t
             best = o;
     }
     return best;
+}
+
+/* Else rules with ports match nothing that arrives, and so no look back either. */
+static bool looks_for_ports(const struct net_set *set)
+{
+    for (size_t i = 0; i < net_set_count(set); i++) {
+        const struct net_object *o = net_set_at(set, i);
+
+        if (o->kind == NET_KIND_RULE && o->rule.ip_proto && strcmp(o->rule.iif, "lo") != 0)
+            return true;
+    }
+    return false;
 }
 
 /* Where @p leaves: a device, UNREACHABLE, or NULL when no table knows. */
@@ -135,7 +149,7 @@ static void lower(const struct routing *r, struct net_set *set)
     struct err err;
 
     assert_int_equal(routing_lower(r, set), 0);
-    if (routing_catches(r)) {
+    if (routing_catches(r, 4)) {
         assert_int_equal(routing_lower_back(r, set), 0);
         assert_int_equal(routing_lower_others(20053, set), 0);
     }
@@ -194,7 +208,7 @@ static void test_ordinary(void **state)
 
     (void)state;
     lower(&r, set);
-    assert_false(routing_catches(&r));
+    assert_false(routing_catches(&r, 4) || routing_catches(&r, 6));
     assert_int_equal(count(set, NET_KIND_RULE, NET_PROTO_CLIENT), 0);
     assert_int_equal(count(set, NET_KIND_ROUTE, NET_PROTO_CLIENT), 3);
     expect(set, plain, "192.168.100.7", "tun3");
@@ -230,7 +244,7 @@ static void test_covers_server(void **state)
     (void)state;
     main_route(set, "203.0.113.64/26", OUTSIDE);
     lower(&r, set);
-    assert_true(routing_catches(&r));
+    assert_true(routing_catches(&r, 4) && !routing_catches(&r, 6));
     expect(set, marked, "203.0.113.5", OUTSIDE);
     expect(set, plain, "203.0.113.5", "tun3");
     expect(set, plain, "203.0.9.9", "tun3");
@@ -247,8 +261,9 @@ static void test_covers_server(void **state)
     expect(set, plain, "2001:db8::5", "tun3");
     expect(set, plain, "2001:db8:1::5", OUTSIDE);
     expect(set, plain, "203.0.113.5", "tun3");
-    /* Two that lead there, two for the answers to questions over IPv4. */
-    assert_int_equal(count(set, NET_KIND_RULE, NET_PROTO_CLIENT), 4);
+    /* Over IPv6 nothing has to find back. */
+    assert_true(!routing_catches(&r, 4) && routing_catches(&r, 6));
+    assert_int_equal(count(set, NET_KIND_RULE, NET_PROTO_CLIENT), 2);
     net_set_free(set);
 }
 
@@ -441,11 +456,11 @@ static void test_way_back(void **state)
     const struct ip_prefix routes[] = {prefix("0.0.0.0/0")};
     struct routing r = routing(routes, 1);
     struct packet back = {.ip_proto = UDP, .sport = 40000, .dport = 51820};
-    static const uint8_t sent[] = {1, 6, 17, 132, 255};
     struct net_set *set = host();
 
     (void)state;
     lower(&r, set);
+    assert_true(looks_for_ports(set));
     expect(set, back, "203.0.113.5", OUTSIDE);
     expect(set, back, "203.0.113.6", "tun3");
     back.dport = 443;
@@ -460,15 +475,15 @@ static void test_way_back(void **state)
     back = (struct packet){.ip_proto = UDP, .sport = 68, .dport = 67};
     expect(set, back, "192.0.2.1", OUTSIDE);
 
-    /* An ARP request has no protocol and no port; what root's programs send has one. */
-    back = (struct packet){0};
-    expect(set, back, "192.0.2.1", OUTSIDE);
-    expect(set, back, "8.8.8.8", "tun3");
-    for (size_t i = 0; i < sizeof(sent) / sizeof(sent[0]); i++) {
-        back.ip_proto = sent[i];
-        expect(set, back, "192.0.2.1", "tun3");
-        expect(set, back, "8.8.8.8", "tun3");
-    }
+    /* Nothing but DHCP for what is forwarded, which is of uid 0 as well. */
+    back = (struct packet){.ip_proto = UDP, .sport = 40000, .dport = 51820, .iif = "eth1"};
+    expect(set, back, "203.0.113.5", "tun3");
+    back = (struct packet){.ip_proto = UDP, .sport = 20053, .dport = 53, .iif = "eth1"};
+    expect(set, back, "9.9.9.9", "tun3");
+
+    /* An ARP request has no protocol and no port, and no more has much of what root sends. */
+    expect(set, (struct packet){0}, "192.0.2.1", "tun3");
+    expect(set, (struct packet){.mark = ROUTING_MARK}, "192.0.2.1", OUTSIDE);
     net_set_free(set);
 
     /* It follows the server. */
@@ -497,7 +512,7 @@ static void test_uids(void **state)
     r.has_uids = true;
     r.uids = (struct value_span){1101, 1101};
     lower(&r, set);
-    assert_false(routing_catches(&r));
+    assert_false(routing_catches(&r, 4) || routing_catches(&r, 6));
     last = net_set_at(set, net_set_count(set) - 2);
     assert_string_equal(net_rule_format(&last->rule, buf),
                         "10101: from all uidrange 1101-1101 lookup 101 proto 87");
@@ -618,9 +633,10 @@ static void test_random(void **state)
         }
         lower(&r, set);
         for (unsigned int i = 0; i < 20; i++) {
-            static const uint8_t protocols[] = {1, 6, 17, 255};
+            static const uint8_t protocols[] = {0, 1, 4, 6, 17, 47, 50, 255};
             struct packet p = {.uid = (uint32_t)rand() % 3 * 1000,
-                               .ip_proto = protocols[rand() % 4],
+                               .iif = rand() % 2 ? "eth1" : NULL,
+                               .ip_proto = protocols[rand() % 8],
                                .sport = (uint16_t)rand(),
                                .dport = (uint16_t)rand(),
                                .to.family = 4};

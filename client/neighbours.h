@@ -1,0 +1,46 @@
+/*
+ * Neighbours that ask for this host's address while rules lead into a tunnel.
+ *
+ * Theory of operation: a host that checks where packets come from looks an ARP request's sender up
+ * before it answers, and finds the tunnel (rp_filter=1), or that nothing leads there (also 2, while
+ * a tunnel blocks).  Then the router would soon know no way to us, and no answer of the server
+ * would arrive.  A rule that lets this look-up find the main table lets out more: it has no port
+ * and no protocol, and is root's, like what is forwarded and what the kernel's own tunnels send.
+ * But it is made for a packet that has arrived: so ARP gets the client's mark as it arrives
+ * (firewall.h), and the setting src_valid_mark lets marks count in such look-ups.
+ *
+ * The setting is the host's.  What it was is kept in the state folder, and put back when no rule
+ * leads into a tunnel any more.
+ */
+#ifndef CLIENT_NEIGHBOURS_H
+#define CLIENT_NEIGHBOURS_H
+
+#include <stdbool.h>
+
+#include "common/err.h"
+
+struct net_set;
+struct net_sysctl_keep;
+
+/* Starts zeroed. */
+struct neighbours {
+    struct net_sysctl_keep *former;
+    struct err unable; /* why ARP cannot be marked here; empty: it can */
+    bool said;
+};
+
+/** neighbours_open() - find out what the kernel can; @state: the folder. */
+void neighbours_open(struct neighbours *n, const char *state);
+/** neighbours_close() - put the setting back; a zeroed or closed one is fine. */
+void neighbours_close(struct neighbours *n);
+
+/**
+ * neighbours_lower() - the setting, when it is needed
+ * @caught: rules lead IPv4 packets into some tunnel
+ * @marked: shall ARP be marked?
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int neighbours_lower(struct neighbours *n, bool caught, struct net_set *set, bool *marked);
+
+#endif
