@@ -108,7 +108,7 @@ SERVER_SRC += daemon/change.c daemon/choose.c daemon/config_diff.c daemon/confir
               daemon/keeper.c daemon/listen.c
 SERVER_SRC += daemon/shaper.c $(QOS)
 SERVER_SRC += daemon/firewall.c daemon/netfilter.c daemon/forwarding.c
-CLIENT_SRC := client/firewall.c client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/tunnel_names.c client/login.c client/timers.c client/stale.c client/resolve.c client/dns.c client/routing.c client/netstate.c client/neighbours.c client/keeper.c client/pushed.c client/device_id.c $(PROFILE) common/helper.c \
+CLIENT_SRC := client/firewall.c client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/tunnel_names.c client/login.c client/timers.c client/stale.c client/resolve.c client/dns.c client/routing.c client/netstate.c client/neighbours.c client/trust.c client/keeper.c client/pushed.c client/device_id.c $(PROFILE) common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
               client/cmd_user.c client/cmd_kick.c client/cmd_qos.c client/cmd_identity.c client/password.c client/render.c \
@@ -227,7 +227,7 @@ $(eval $(call test,test_pmtu,unit,daemon/datapath/pmtu.c))
 $(eval $(call test,test_peers,unit,daemon/datapath/peers.c common/ip.c))
 $(eval $(call test,test_timers,unit,client/timers.c))
 $(eval $(call test,test_stale,unit,client/stale.c))
-$(eval $(call test,test_routing,unit,client/routing.c $(NET_PURE) $(IP)))
+$(eval $(call test,test_routing,unit,client/routing.c client/trust.c $(NET_PURE) $(IP)))
 $(eval $(call test,test_helper,unit,common/helper.c client/resolve.c client/dns.c $(IP),libsodium libcares))
 $(eval $(call test,test_device_id,unit,client/device_id.c common/err.c))
 

@@ -165,7 +165,7 @@ static int init_tunnels(struct client *c, struct err *err)
                                  .pushed_max = PUSHED_ALL_MAX / p->n_tunnels,
                                  .many = p->n_tunnels > 1};
     for (size_t i = 0; i < p->n_tunnels; i++) {
-        tunnel_init(&c->tunnels[i], &c->env, &p->tunnels[i], (uint32_t)i);
+        tunnel_init(&c->tunnels[i], &c->env, p, (uint32_t)i);
         c->netstate[i] = &c->tunnels[i].netstate;
     }
     return 0;

@@ -56,6 +56,15 @@ bool routing_is_full(const struct routing *r, uint8_t family)
     return full_length(r, family) != UINT32_MAX;
 }
 
+bool routing_is_private(const struct ip_prefix *network)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(private_networks); i++)
+        if (network->len >= private_networks[i].len &&
+            ip_prefix_contains(&private_networks[i], &network->addr))
+            return true;
+    return false;
+}
+
 /* What it carries it must carry, whatever the main table says. */
 static bool is_strict(const struct routing *r, uint8_t family)
 {

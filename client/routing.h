@@ -114,6 +114,9 @@ bool routing_has_default(const struct ip_prefix *routes, size_t n);
  */
 bool routing_is_full(const struct routing *r, uint8_t family);
 
+/** routing_is_private() - does a network lie wholly where the internet never does? */
+bool routing_is_private(const struct ip_prefix *network);
+
 /** routing_catches() - would a rule of this tunnel catch a family's packets that have no mark? */
 bool routing_catches(const struct routing *r, uint8_t family);
 

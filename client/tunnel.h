@@ -21,6 +21,7 @@
 #include "client/pushed.h"
 #include "client/resolve.h"
 #include "client/stale.h"
+#include "client/trust.h"
 #include "common/helper.h"
 #include "common/ipc.h"
 #include "common/mac.h"
@@ -136,6 +137,7 @@ struct tunnel {
     struct session session;
     struct resolve_result addrs; /* of the server; the last that were found */
     bool resolving;              /* a look-up is under way */
+    enum trust trust;            /* own_network: in what the server pushes */
     size_t n_allowed;            /* of the profile's routes and networks, told to this enclave */
     struct pushed pushed;        /* own_network: the server's routes */
     struct ip_prefix *told;      /* own_network: accepted sources, told to this enclave */
@@ -155,7 +157,7 @@ struct tunnel {
 };
 
 /** tunnel_init() - from here on it says what it needs in the kernel; opens nothing. */
-void tunnel_init(struct tunnel *t, struct tunnel_env *env, const struct profile_tunnel *profile,
+void tunnel_init(struct tunnel *t, struct tunnel_env *env, const struct profile *all,
                  uint32_t number);
 /**
  * tunnel_open() - device and device id; connects nothing yet

@@ -31,15 +31,17 @@ static bool has_ip6(const char *device, int *rc)
     return *rc != -ENOENT && strcmp(value, "0") == 0;
 }
 
-void tunnel_init(struct tunnel *t, struct tunnel_env *env, const struct profile_tunnel *profile,
+void tunnel_init(struct tunnel *t, struct tunnel_env *env, const struct profile *all,
                  uint32_t number)
 {
+    const struct profile_tunnel *profile = &all->tunnels[number];
     int rc;
 
     memset(t, 0, sizeof(*t));
     t->env = env;
     t->profile = profile;
     t->number = number;
+    t->trust = trust_of(all, number);
     t->state = TUNNEL_DOWN;
     snprintf(t->message, sizeof(t->message), "waiting for the enclave");
     mac_keys_init(&t->mac, profile->server_key);
@@ -137,21 +139,50 @@ static bool prefix_among(const struct ip_prefix *prefix, const struct ip_prefix 
     return false;
 }
 
+/* How long its prefix is, is the server's word as well. */
+static struct ip_prefix own_network(const struct tunnel *t, const struct ip_prefix *addr)
+{
+    struct ip_prefix network = ip_prefix_network(*addr);
+
+    if (trust_takes(t->trust, &network))
+        return network;
+    return (struct ip_prefix){addr->addr, ip_addr_bits(&addr->addr)};
+}
+
+static void say_untrusted(struct tunnel *t, size_t n)
+{
+    if (t->trust == TRUST_PRIVATE)
+        tunnel_complain(t, COMPLAINT_ROUTES,
+                        "%zu of the server's routes are not set, because they are not private and "
+                        "another tunnel takes everything: write those that this tunnel shall have "
+                        "into its routes",
+                        n);
+    else
+        tunnel_complain(t, COMPLAINT_ROUTES,
+                        "the server's default route is not set, because there are other tunnels "
+                        "without routes: write routes: [default] into the one that shall have it");
+}
+
 /* The tunnel's own networks, and what the server pushes that is not among them. */
 static void lower_routes(struct tunnel *t, struct netstate *want)
 {
     const size_t own = want->n_addrs;
     struct ip_prefix *routes = calloc(own + pushed_count(&t->pushed), sizeof(*routes));
-    size_t n, refused, kept = own;
+    size_t n, refused, untrusted = 0, kept = own;
 
     if (!routes)
         return;
     for (size_t i = 0; i < own; i++)
-        routes[i] = ip_prefix_network(want->addrs[i]);
+        routes[i] = own_network(t, &want->addrs[i]);
     n = pushed_copy(&t->pushed, routes + own, &refused);
-    for (size_t i = own; i < own + n && kept < own + t->env->pushed_max; i++)
-        if (!prefix_among(&routes[i], routes, kept))
+    for (size_t i = own; i < own + n && kept < own + t->env->pushed_max; i++) {
+        if (!trust_takes(t->trust, &routes[i]))
+            untrusted++;
+        else if (!prefix_among(&routes[i], routes, kept))
             routes[kept++] = routes[i];
+    }
+    if (untrusted)
+        say_untrusted(t, untrusted);
     if (refused)
         tunnel_complain(t, COMPLAINT_ROUTES,
                         "%zu of the server's routes lead to this host or link and are not set",

@@ -110,7 +110,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 /* ---- the configuration ------------------------------------------------------------------------
  */
 
-/* By a default route or its two halves: the rules for that have one place, the last. */
+/* The rules for that have one place, the last; see trust.h for what a server may push. */
 static bool takes_everything(const struct profile_tunnel *t)
 {
     const struct routing r = {.routes = t->routes, .n_routes = t->n_routes};

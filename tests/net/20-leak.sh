@@ -112,11 +112,12 @@ by_tunnel() { # ADDRESS: the server sees the tunnel's address as the source
         cli bash -c "echo x >/dev/udp/$1/4053"
         wait)
     rm -f "$T/udp-ready"
-    [ "$source" = 10.8.0.10 ] || { echo "came from '$source'"; return 1; }
+    [ -n "$source" ] && ip -n "$CLI" addr show dev tun0 | grep -q "inet $source/" || { echo "came from '$source'"; return 1; }
 }
 
 server_config
 user_add alice
+user_add bob
 check "the server starts" server_start
 
 # The witness sees what would be a leak.
@@ -230,6 +231,24 @@ check "and has the pushed routes" wait_for 10 pushed
 check "its own datagrams stay outside: the tunnel goes on" reaches 198.51.100.1
 check "traffic to the server's address goes through it" by_tunnel 192.0.2.1
 quiet "pushed routes over everything"
+stop "$CLIENT"
+
+# ---- … and it is not the one that the file gives everything ---------------------------------------
+{
+    cat "$T/alice.client.yaml"
+    echo '    routes: [default]'
+    sed -n '/^tunnels:/,$p' "$T/bob.client.yaml" | sed '1d; s/^  [^ ].*:$/  bob:/; /device:/d'
+    printf '    device: tun1\nstate: %s/state-both\ncontrol: {socket: %s/both.sock}\n' "$T" "$T"
+} >"$T/both.yaml"
+chmod 600 "$T/both.yaml"
+client_start both
+both() { [ "$(grep -c ': connected$' "$T/client-both.log")" -ge 2 ]; }
+check "two tunnels, one of them full" wait_for 15 both
+check "the other one's pushed routes are not set" wait_for 10 grep -q 'bob: .*not set, because they are not private' "$T/client-both.log"
+check "but its own network is" sh -c "ip -n $CLI route show table all dev tun1 | grep -q '^10.8.0.0/24'"
+check "and nothing else" sh -c "! ip -n $CLI route show table all dev tun1 | grep -vE '^(10.8.0.0/24|local|broadcast|fd08::/64|multicast|anycast)'"
+check "everything goes by the full one" by_tunnel 198.51.100.1
+quiet "routes that another tunnel's server pushes"
 stop "$CLIENT"
 stop "$SERVER"
 

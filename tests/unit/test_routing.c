@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "client/routing.h"
+#include "client/trust.h"
 
 #define UNREACHABLE "unreachable"
 #define OUTSIDE     "eth0"
@@ -580,6 +581,55 @@ static void test_apart(void **state)
     net_set_free(set);
 }
 
+/* What a server pushes takes nothing from a tunnel that the file gives everything. */
+static void test_trust(void **state)
+{
+    struct ip_prefix all[] = {prefix("0.0.0.0/0")};
+    struct ip_prefix some[] = {prefix("10.0.0.0/8")};
+    struct profile_tunnel tunnels[] = {
+        {.own_network = true},
+        {.routes = some, .n_routes = 1},
+        {.has_uids = true, .own_network = true},
+        {.table = 7, .own_network = true},
+    };
+    const struct profile profile = {.tunnels = tunnels, .n_tunnels = 4};
+    const struct ip_prefix ours = prefix("192.168.100.0/24"), ours6 = prefix("fd08::/64"),
+                           theirs = prefix("8.8.8.0/24"), half = prefix("128.0.0.0/1"),
+                           quarter = prefix("64.0.0.0/2"), theirs6 = prefix("2600::/16"),
+                           wide = prefix("10.0.0.0/7");
+
+    (void)state;
+    /* The only one that the servers could give everything. */
+    assert_int_equal(trust_of(&profile, 0), TRUST_ALL);
+    assert_true(trust_takes(TRUST_ALL, &all[0]));
+    /* Two of them. */
+    tunnels[1].own_network = true;
+    tunnels[1].n_routes = 0;
+    assert_int_equal(trust_of(&profile, 0), TRUST_NO_DEFAULT);
+    assert_int_equal(trust_of(&profile, 1), TRUST_NO_DEFAULT);
+    assert_false(trust_takes(TRUST_NO_DEFAULT, &all[0]) || trust_takes(TRUST_NO_DEFAULT, &half));
+    assert_true(trust_takes(TRUST_NO_DEFAULT, &theirs));
+    /* The file gives another everything, by a whole or by halves. */
+    for (unsigned int i = 0; i < 2; i++) {
+        struct ip_prefix halves[] = {prefix("0.0.0.0/1"), prefix("128.0.0.0/1")};
+
+        tunnels[1].own_network = false;
+        tunnels[1].routes = i ? halves : all;
+        tunnels[1].n_routes = 1 + i;
+        assert_int_equal(trust_of(&profile, 0), TRUST_PRIVATE);
+        assert_int_equal(trust_of(&profile, 1), TRUST_NO_DEFAULT);
+    }
+    assert_true(trust_takes(TRUST_PRIVATE, &ours) && trust_takes(TRUST_PRIVATE, &ours6));
+    assert_false(trust_takes(TRUST_PRIVATE, &all[0]) || trust_takes(TRUST_PRIVATE, &half) ||
+                 trust_takes(TRUST_PRIVATE, &quarter) || trust_takes(TRUST_PRIVATE, &theirs) ||
+                 trust_takes(TRUST_PRIVATE, &theirs6) || trust_takes(TRUST_PRIVATE, &wide));
+    /* They take nothing from others, and nobody takes anything from them. */
+    assert_int_equal(trust_of(&profile, 2), TRUST_ALL);
+    assert_int_equal(trust_of(&profile, 3), TRUST_ALL);
+    tunnels[1].has_uids = true;
+    assert_int_equal(trust_of(&profile, 0), TRUST_ALL);
+}
+
 /* Priorities of a thousand tunnels stay apart and before main's rule. */
 static void test_priorities(void **state)
 {
@@ -664,7 +714,7 @@ int main(void)
         cmocka_unit_test(test_way_back),   cmocka_unit_test(test_uids),
         cmocka_unit_test(test_table),      cmocka_unit_test(test_apart),
         cmocka_unit_test(test_priorities), cmocka_unit_test(test_random),
-        cmocka_unit_test(test_no_ip6),
+        cmocka_unit_test(test_no_ip6),     cmocka_unit_test(test_trust),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
