@@ -25,6 +25,17 @@ uint32_t timers_pause_ms(uint64_t failing_ms, uint32_t pauses, uint32_t random)
     return pause - random % (pause / 4 + 1);
 }
 
+uint32_t timers_ended_ms(uint32_t in_a_row, uint32_t random)
+{
+    uint32_t pause = TIMERS_ENDED_MS;
+
+    while (in_a_row-- > TIMERS_ENDED_FREE && pause < TIMERS_ENDED_MAX_MS)
+        pause *= 2;
+    if (pause > TIMERS_ENDED_MAX_MS)
+        pause = TIMERS_ENDED_MAX_MS;
+    return pause + random % (pause / 3 + 1);
+}
+
 uint32_t timers_rekey_ms(uint32_t random)
 {
     return TIMERS_REKEY_MS - random % (TIMERS_REKEY_EARLY_MS + 1);

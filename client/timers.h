@@ -14,6 +14,10 @@
 #define TIMERS_JITTER_MS       333   /* so that a thousand clients do not ask in step */
 #define TIMERS_PATIENCE_MS     90000 /* of failures, before attempts become rarer */
 #define TIMERS_PAUSE_MAX_MS    60000 /* and never rarer than this */
+#define TIMERS_ENDED_MS        1000 /* after the server's DISCONNECT; restarted, it is back by then */
+#define TIMERS_ENDED_FREE      5    /* so often, although no session lasted; then less and less */
+#define TIMERS_ENDED_MAX_MS    45000 /* and its jitter */
+#define TIMERS_LASTED_MS       60000 /* a session that did */
 #define TIMERS_REKEY_MS        120000
 #define TIMERS_REKEY_EARLY_MS  10000
 #define TIMERS_LIFE_MS         180000 /* neither side takes a packet of an older session */
@@ -37,6 +41,14 @@ uint32_t timers_restart_ms(uint32_t random);
  * Return: 0 in the first 90 s; then up to a minute, doubling, with a quarter of jitter.
  */
 uint32_t timers_pause_ms(uint64_t failing_ms, uint32_t pauses, uint32_t random);
+
+/**
+ * timers_ended_ms() - how long to wait when the server has ended a session
+ * @in_a_row: how many it has ended now of which none lasted TIMERS_LASTED_MS; 0: this one did
+ *
+ * Return: a second at first; up to a minute, doubling, when it ends them all; a third of jitter.
+ */
+uint32_t timers_ended_ms(uint32_t in_a_row, uint32_t random);
 
 /** timers_rekey_ms() - the age at which a session is renewed. */
 uint32_t timers_rekey_ms(uint32_t random);

@@ -14,7 +14,6 @@
 #define COMPLAINT_EVERY_MS  300000
 #define KEEPALIVE_DEFAULT_S 25
 #define TICK_MS             1000
-#define SHUTDOWN_PAUSE_MS   1000 /* a server that is restarted is back by then */
 
 /* ---- words ------------------------------------------------------------------------------------
  */
@@ -378,6 +377,9 @@ void tunnel_disconnected(struct tunnel *t, uint8_t reason)
         [WIRE_DISCONNECT_DISABLED] = "this user is disabled or has expired",
     };
 
+    const bool lasted = t->env->now_ms - t->since_ms >= TIMERS_LASTED_MS;
+    uint32_t pause;
+
     tunnel_disconnect(t);
     login_cancel(t);
     if (reason >= WIRE_DISCONNECT_REPLACED && reason <= WIRE_DISCONNECT_DISABLED) {
@@ -386,9 +388,16 @@ void tunnel_disconnected(struct tunnel *t, uint8_t reason)
                    sentences[reason]);
         return;
     }
+    t->cut_short = lasted ? 0 : t->cut_short + 1;
+    pause = timers_ended_ms(t->cut_short, randombytes_random());
     t->state = TUNNEL_CONNECTING;
-    tunnel_say(t, LOG_LEVEL_INFO, "the server has ended the session: reconnecting");
-    login_begin_after(t, SHUTDOWN_PAUSE_MS + randombytes_uniform(TIMERS_JITTER_MS));
+    if (t->cut_short > TIMERS_ENDED_FREE)
+        tunnel_say(t, LOG_LEVEL_WARNING,
+                   "the server ends one session after the other: reconnecting in %u s",
+                   (pause + 999) / 1000);
+    else
+        tunnel_say(t, LOG_LEVEL_INFO, "the server has ended the session: reconnecting");
+    login_begin_after(t, pause);
     t->login.restart = reason == WIRE_DISCONNECT_SHUTDOWN;
 }
 

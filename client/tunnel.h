@@ -150,6 +150,7 @@ struct tunnel {
     uint64_t configure_at_ms;    /* when a refused configuration is tried again; 0: it is fine */
     struct ip_addr dns_said[2];  /* name servers that the operator was told of */
     uint64_t since_ms;           /* connected */
+    uint32_t cut_short;          /* sessions in a row that the server ended before they lasted */
     uint64_t rx_bytes, tx_bytes; /* of sessions that are over */
     uint64_t ping_id;
     uint64_t said_ms[COMPLAINT_NUM]; /* 0: not since the last connection */

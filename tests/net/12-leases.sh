@@ -150,6 +150,7 @@ ip netns exec "$CLI" ping -q -I t1 -i 0.5 -W 1 10.8.0.1 >/dev/null 2>&1 & P=$!
 PIDS+=($P)
 check "who is silent is asked to leave after six seconds" wait_for 15 sh -c "[ \$(grep -c 'no traffic for 6 s' '$T/server.log') -ge 5 ]"
 check "who sends is not" sh -c "! grep -q 'u1: no traffic' '$T/server.log'"
+check "they are back after a second" wait_for 5 online 6
 kill $P
 stop "$MANY"
 stop "$SERVER"

@@ -49,6 +49,28 @@ static void test_pause(void **state)
     assert_int_equal(timers_pause_ms(90000, 9, 15000), 45000);
 }
 
+/* A server that ends sessions is asked again at once; one that ends them all, rarely. */
+static void test_ended(void **state)
+{
+    uint64_t hour = 0;
+    uint32_t logins = 0;
+
+    (void)state;
+    for (uint32_t n = 0; n <= 5; n++)
+        assert_int_equal(timers_ended_ms(n, 0), 1000);
+    assert_int_equal(timers_ended_ms(6, 0), 2000);
+    assert_int_equal(timers_ended_ms(7, 0), 4000);
+    assert_int_equal(timers_ended_ms(11, 0), 45000);
+    assert_int_equal(timers_ended_ms(UINT32_MAX, 0), 45000);
+    for (uint32_t random = 0; random < 100000; random += 17) {
+        assert_in_range(timers_ended_ms(1, random), 1000, 1333);
+        assert_in_range(timers_ended_ms(99, random), 45000, 60000);
+    }
+    for (; hour < 3600000; logins++)
+        hour += timers_ended_ms(logins, 0);
+    assert_in_range(logins, 80, 100);
+}
+
 static void test_quiet_session(void **state)
 {
     struct session_times s = fresh();
@@ -125,10 +147,10 @@ static void test_clock_ahead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answer),        cmocka_unit_test(test_pause),
-        cmocka_unit_test(test_quiet_session), cmocka_unit_test(test_age),
-        cmocka_unit_test(test_unanswered),    cmocka_unit_test(test_stale),
-        cmocka_unit_test(test_clock_ahead),
+        cmocka_unit_test(test_answer), cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_ended),  cmocka_unit_test(test_quiet_session),
+        cmocka_unit_test(test_age),    cmocka_unit_test(test_unanswered),
+        cmocka_unit_test(test_stale),  cmocka_unit_test(test_clock_ahead),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
