@@ -125,6 +125,7 @@ static int work_out(struct server *s, struct change *c, struct err *err)
         return rc;
     for (size_t i = 0; i < c->plan->n_ops; i++)
         c->n_ops += !waits(s, &c->plan->ops[i]);
+    shaper_notes(s, c->now, &c->problems);
     return hash_plan(s, c, err);
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/problem.h"
 #include "common/rate.h"
 #include "daemon/desired.h"
 #include "daemon/qos.h"
@@ -109,8 +110,8 @@ int shaper_add(struct server *s, const struct config *config, struct net_set *se
     return rc;
 }
 
-/* The tree of this moment.  Return: 0 or -ENOMEM. */
-static int present_tree(struct server *s, struct qos_tree **tree)
+/* What @config makes of those who are connected now.  Return: 0 or -ENOMEM. */
+static int present_tree(struct server *s, const struct config *config, struct qos_tree **tree)
 {
     struct qos_session *sessions;
     size_t n;
@@ -120,7 +121,7 @@ static int present_tree(struct server *s, struct qos_tree **tree)
     sessions = sessions_list(s, &n);
     if (!sessions)
         return -ENOMEM;
-    rc = qos_tree_build(s->config, &s->shaper->support, sessions, n, tree);
+    rc = qos_tree_build(config, &s->shaper->support, sessions, n, tree);
     free(sessions);
     return rc;
 }
@@ -140,6 +141,20 @@ void shaper_announce(struct server *s)
     n = qos_complaints(s->config, &s->shaper->support, NULL, said);
     for (size_t i = 0; i < n; i++)
         log_warning("%s", said[i]);
+}
+
+void shaper_notes(struct server *s, const struct config *config, struct problems *problems)
+{
+    char said[QOS_COMPLAINTS_MAX][QOS_COMPLAINT_SIZE];
+    struct qos_tree *tree;
+    size_t n;
+
+    if (!s->shaper || !qos_wanted(config) || present_tree(s, config, &tree) < 0)
+        return;
+    n = qos_complaints(config, &s->shaper->support, tree, said);
+    for (size_t i = 0; i < n; i++)
+        problem_add(problems, PROBLEM_NOTE, NULL, NULL, "%s", said[i]);
+    qos_tree_free(tree);
 }
 
 /* ---- for vpnctl ---------------------------------------------------------------------------- */
@@ -164,7 +179,7 @@ json_t *shaper_status(struct server *s)
     struct qos_tree *tree;
     json_t *status;
 
-    if (!s->shaper || !qos_wanted(s->config) || present_tree(s, &tree) < 0)
+    if (!s->shaper || !qos_wanted(s->config) || present_tree(s, s->config, &tree) < 0)
         return NULL;
     status = status_of(s, tree);
     qos_tree_free(tree);
@@ -347,7 +362,7 @@ json_t *shaper_report(struct server *s)
     if (!s->shaper || !qos_wanted(s->config))
         return ctl_reply_error(CTL_CODE_FAILED, "there is no qos: in the configuration, so nobody "
                                                 "is limited");
-    if (present_tree(s, &tree) < 0)
+    if (present_tree(s, s->config, &tree) < 0)
         return NULL;
     reply = report_tree(s, tree);
     qos_tree_free(tree);

@@ -11,6 +11,7 @@
 
 struct config;
 struct net_set;
+struct problems;
 struct server;
 struct shaper;
 
@@ -31,6 +32,13 @@ int shaper_add(struct server *s, const struct config *config, struct net_set *se
 
 /** shaper_announce() - log that users have rates now, and what of the wish cannot be. */
 void shaper_announce(struct server *s);
+
+/**
+ * shaper_notes() - what of @config's wish cannot be, in this kernel and with those connected now
+ *
+ * For `vpnctl plan` and `apply`: before it is in force.
+ */
+void shaper_notes(struct server *s, const struct config *config, struct problems *problems);
 
 /** shaper_status() - for `vpnctl status`: {"state": "active", "reasons": [...]}; NULL without qos.
  */

@@ -150,6 +150,17 @@ check "vpnctl qos: a row for each direction" \
 check "the log says so" grep -q 'QoS initialized: download 20mbit, upload 10mbit, 2 classes' "$T/server.log"
 check "vpnctl status: rates are in force" grep -qE '^  rates +active, leaf (fq_codel|bfifo)' "$T/status.txt"
 
+if srv tc qdisc add dev lo root handle 9: fq_codel 2>/dev/null; then
+    srv tc qdisc del dev lo root
+else
+    for verb in status qos "plan $T/etc/vpn.yaml"; do
+        # shellcheck disable=SC2086 # words on purpose
+        vpnctl $verb >"$T/said" 2>&1
+        check "vpnctl ${verb%% *} says that this kernel has no fq_codel" \
+            grep -q 'no fq_codel (module sch_fq_codel).*bfifo' "$T/said"
+    done
+fi
+
 # ---- changes in place --------------------------------------------------------------------------------
 
 handle=$(class_of tun0 1Mbit 2Mbit)

@@ -3,24 +3,9 @@
 # sets what it can and says what is missing, with the module's name.
 . "$(dirname "$0")/../net/lib.sh"
 [ -e /sys/class/virtio-ports ] || skip "runs in tests/vm/run: it keeps modules from being loaded"
+. "$(dirname "$0")/modules"
 topo_up
-forbid() { # MODULE...: the guest's files are thrown away with it
-    local m
-    for m in "$@"; do echo "install $m /bin/false"; done >>/etc/modprobe.d/vpn-test.conf
-}
-# Unload what earlier tests needed, dependents first.
-unload() { # PATTERN
-    local m again=1
-    while [ $again = 1 ]; do
-        again=0
-        for m in $(sed -n "s/^\($1[a-z0-9_]*\) .*/\1/p" /proc/modules); do rmmod "$m" 2>/dev/null && again=1; done
-    done
-    ! grep -q "^$1" /proc/modules
-}
-trap 'rm -f /etc/modprobe.d/vpn-test.conf; topo_down' EXIT
-# Each module that is asked for in vain starts a program, which takes its time here.
-slow_start() { server_start || wait_for 20 grep -q ': running$' "$T/server.log"; }
-says() { srv "$BIN/vpnctl" -s "$T/etc/vpn.sock" status >"$T/status"; grep -qE "$1" "$T/status"; }
+trap 'allow_all; topo_down' EXIT
 
 server_config
 unload nft_fib || skip "nft_fib is in use or built in"
