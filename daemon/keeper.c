@@ -25,6 +25,7 @@ struct keeper {
     struct net_reconciler *engine;
     struct net_set *set; /* what is wanted, as handed over last */
     bool changed;        /* since then */
+    bool behind;         /* what is wanted is more than was handed over */
     uint64_t not_before_ms;
 };
 
@@ -129,6 +130,7 @@ static int want(struct server *s, struct err *err)
         return rc;
     rc = net_reconciler_want(k->engine, set, s->now.mono_ms, err);
     take_set(k, set);
+    k->changed = k->behind = shaper_laid(s);
     return rc;
 }
 
@@ -163,7 +165,7 @@ void keeper_service(struct server *s)
         log_error("%s", err.msg);
     net_reconciler_service(k->engine, s->now.mono_ms);
     clock_read(&after);
-    took = SHARE * (after.mono_ms - s->now.mono_ms);
+    took = (k->behind ? 1 : SHARE) * (after.mono_ms - s->now.mono_ms);
     k->not_before_ms = after.mono_ms + (took > KEEPER_GATHER_MS ? took : KEEPER_GATHER_MS);
 }
 

@@ -392,6 +392,7 @@ int qos_tree_build(const struct config *config, const struct qos_support *suppor
     tree_basics(tree, config, support);
     shared_minors(&config->qos, minors);
     leaves_fill(tree, config, members, n_members, minors);
+    tree->n_ready = tree->n_leaves;
     for (int d = 0; d < QOS_DIRECTIONS; d++)
         share_out(tree, config, d);
     entries_fill(tree, config, sessions, n, members, n_members, minors);
@@ -420,16 +421,22 @@ void qos_tree_freep(struct qos_tree **tree)
 }
 
 int qos_lower(const struct config *config, const struct qos_support *support,
-              const struct qos_session *sessions, size_t n, const char *alias, struct net_set *set,
-              struct err *err)
+              const struct qos_session *sessions, size_t n, size_t most, const char *alias,
+              struct net_set *set, size_t *left, struct err *err)
 {
     struct qos_tree *tree;
     int rc;
 
+    if (left)
+        *left = 0;
     if (!qos_wanted(config))
         return 0;
     rc = qos_tree_build(config, support, sessions, n, &tree);
     if (rc == 0) {
+        if (tree->n_ready > most)
+            tree->n_ready = most;
+        if (left)
+            *left = tree->n_leaves - tree->n_ready;
         rc = qos_tree_lower(tree, alias, set);
         qos_tree_free(tree);
     }

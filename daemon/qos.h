@@ -13,12 +13,16 @@
  * the user is connected, whatever else happens: it is changed in place and keeps what it has
  * queued.
  *
- * Creating a class costs time in proportion to the classes of its qdisc, so beyond QOS_FLAT_MAX
- * possible leaves users hang below HTB qdiscs of QOS_GROUP each, which hang at classes of the
- * first:
+ * Creating a class costs time in proportion to the classes of its qdisc (the kernel looks at each
+ * of them for filters that wait for the new one: tc_bind_tclass()), so beyond QOS_FLAT_MAX possible
+ * leaves users hang below HTB qdiscs of QOS_GROUP each, which hang at classes of the first:
  *
  *   1:1 ─ 1:10+G ── 10+G: HTB ─ 10+G:1 ─┬─ 10+G:2     default
  *                                       └─ 10+G:10+i  user number G * QOS_GROUP + i
+ *
+ * But then each packet is classified and scheduled twice, 0.8 to 1.2 µs more of 4 to 5 (see
+ * tests/bench/RESULTS.md), so not before it must be.  What makes many classes at once slow is met
+ * by laying out a part at a time: see qos_lower().
  *
  * HTB does not see to it that the rates of a class's children stay within its own, so this does:
  * where those who are connected are promised more than there is, what is neither shared nor
@@ -41,7 +45,7 @@
 
 struct net_set;
 
-#define QOS_FLAT_MAX     2000
+#define QOS_FLAT_MAX     12000
 #define QOS_GROUP        250
 #define QOS_NUMBER_MAX   64000 /* users with higher numbers share the default leaf */
 #define QOS_NETWORKS_MAX 4000  /* of each family: a list holds no more */
@@ -104,6 +108,7 @@ struct qos_tree {
     bool scaled[QOS_DIRECTIONS];
     struct qos_leaf *leaves; /* the default leaf first, then by handle */
     size_t n_leaves;
+    size_t n_ready; /* of them, the first so many are laid out; the others' packets are in leaf 0 */
     struct qos_entry *entries; /* sorted by prefix, no two alike */
     size_t n_entries;
     size_t n_networks; /* of them, what is not a single address */
@@ -139,12 +144,15 @@ int qos_tree_lower(const struct qos_tree *tree, const char *alias, struct net_se
 
 /**
  * qos_lower() - all of the above in one: what @config and who is connected come to
+ * @most: leaves to lay out now.  Ten thousand at once take the kernel seconds, in which whoever
+ * asks it can do nothing else: so they may come a part at a time, always from the first on.
+ * @left: how many leaves are not laid out yet; NULL: never mind
  *
  * Without a `qos:` part, or on a kernel that cannot, nothing is added.
  */
 int qos_lower(const struct config *config, const struct qos_support *support,
-              const struct qos_session *sessions, size_t n, const char *alias, struct net_set *set,
-              struct err *err);
+              const struct qos_session *sessions, size_t n, size_t most, const char *alias,
+              struct net_set *set, size_t *left, struct err *err);
 
 /**
  * qos_offload() - may packets of up to 64 KiB pass the trees whole?

@@ -225,7 +225,9 @@ static int add_filters(const struct lowering *l, uint32_t parent, uint32_t group
     int rc = placed ? 0 : -ENOMEM;
 
     for (size_t i = 0; placed && i < tree->n_entries; i++) {
-        if (group == 0 || tree->leaves[tree->entries[i].leaf].group == group)
+        uint32_t leaf = tree->entries[i].leaf;
+
+        if (leaf < tree->n_ready && (group == 0 || tree->leaves[leaf].group == group))
             placed[n++] = (struct placed){place_of(&tree->entries[i].prefix), &tree->entries[i]};
     }
     if (placed)
@@ -272,7 +274,7 @@ static int add_groups(const struct lowering *l)
     int rc = 0;
 
     /* Sorted by handle, whose major is the group's number. */
-    for (size_t i = 0, end; rc == 0 && i < tree->n_leaves; i = end) {
+    for (size_t i = 0, end; rc == 0 && i < tree->n_ready; i = end) {
         uint64_t rate = 0;
 
         for (end = i; end < tree->n_leaves && tree->leaves[end].group == tree->leaves[i].group;
@@ -291,7 +293,7 @@ static int add_tree(const struct lowering *l)
 
     if (rc == 0)
         rc = add_groups(l);
-    for (size_t i = 0; rc == 0 && i < tree->n_leaves; i++)
+    for (size_t i = 0; rc == 0 && i < tree->n_ready; i++)
         rc = add_leaf(l, &tree->leaves[i]);
     return rc < 0 ? rc : add_filters(l, NET_TC_HANDLE(1, 0), 0);
 }

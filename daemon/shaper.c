@@ -18,10 +18,18 @@
 #include "netlink/qdisc.h"
 #include "netlink/tc_probe.h"
 
+/*
+ * Leaves that are added in one turn of the engine.  Among 10,000 others the kernel takes 0.3 ms for
+ * a leaf in both directions, on a busy machine 2: and the control loop waits.
+ */
+#define STEP 500
+
 struct shaper {
     struct net_conn *conn; /* of its own: counters are read while the engine works */
     bool probed;
     struct qos_support support;
+    size_t laid;           /* leaves that were handed to the engine */
+    size_t adding, behind; /* in the set that was made last, for the configuration in force */
 };
 
 int shaper_open(struct server *s, struct err *err)
@@ -96,18 +104,36 @@ static struct qos_session *sessions_list(struct server *s, size_t *n)
 int shaper_add(struct server *s, const struct config *config, struct net_set *set, struct err *err)
 {
     struct qos_session *sessions;
-    size_t n;
+    size_t n, left, most;
     int rc;
 
+    if (!s->shaper)
+        return 0;
+    s->shaper->adding = s->shaper->behind = 0;
     if (!qos_wanted(config))
         return 0;
     probe(s->shaper);
     sessions = sessions_list(s, &n);
     if (!sessions)
         return err_set(err, -ENOMEM, "out of memory");
-    rc = qos_lower(config, &s->shaper->support, sessions, n, DESIRED_ALIAS, set, err);
+    most = s->shaper->laid + STEP;
+    rc = qos_lower(config, &s->shaper->support, sessions, n, most, DESIRED_ALIAS, set, &left, err);
     free(sessions);
+    if (rc == 0) {
+        s->shaper->adding = left ? most : n;
+        s->shaper->behind = left;
+    }
     return rc;
+}
+
+bool shaper_laid(struct server *s)
+{
+    struct shaper *shaper = s->shaper;
+
+    if (!shaper)
+        return false;
+    shaper->laid = shaper->adding;
+    return shaper->behind > 0;
 }
 
 /* What @config makes of those who are connected now.  Return: 0 or -ENOMEM. */

@@ -6,6 +6,7 @@
 #define DAEMON_SHAPER_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "common/err.h"
 
@@ -24,11 +25,14 @@ void shaper_close(struct server *s);
  * shaper_add() - the trees that @config and the present sessions want
  *
  * The first time that rates are asked for, the kernel is tried out.  What it cannot do is left out:
- * see shaper_announce().
+ * see shaper_announce().  Where many users are new at once, the first of them come first.
  *
  * Return: 0 or -errno.
  */
 int shaper_add(struct server *s, const struct config *config, struct net_set *set, struct err *err);
+
+/** shaper_laid() - the engine has the set that was made last.  Return: is there more to add? */
+bool shaper_laid(struct server *s);
 
 /** shaper_announce() - log that users have rates now, and what of the wish cannot be. */
 void shaper_announce(struct server *s);

@@ -99,7 +99,7 @@ static void lay_out(size_t n, const struct config_class *first)
     ip_prefix_parse("10.8.0.1/16", &addr.prefix);
     check(set ? net_set_add_link(set, &link) : -ENOMEM, &err);
     check(net_set_add_addr(set, "tun0", &addr), &err);
-    check(qos_lower(&config, &support, sessions, n, ALIAS, set, &err), &err);
+    check(qos_lower(&config, &support, sessions, n, SIZE_MAX, ALIAS, set, NULL, &err), &err);
     check(net_set_sort(set, &err), &err);
     check(net_reconciler_apply(engine, set, 0, NULL, &err), &err);
 }

@@ -58,7 +58,7 @@ static struct net_set *wish(void)
 
     assert_non_null(set);
     OK(net_set_add_link(set, &link));
-    OK(qos_lower(&w.config, &support, w.sessions, w.n_sessions, ALIAS, set, &err));
+    OK(qos_lower(&w.config, &support, w.sessions, w.n_sessions, SIZE_MAX, ALIAS, set, NULL, &err));
     OK(net_set_sort(set, &err));
     return set;
 }
@@ -111,7 +111,7 @@ static void test_nested(void **state)
     static const struct {
         size_t users;
         uint32_t one_of;
-    } sizes[] = {{40, 0}, {2100, 8}, {2600, 4}, {20, 0}};
+    } sizes[] = {{40, 0}, {QOS_FLAT_MAX + 100, 50}, {QOS_FLAT_MAX + 600, 25}, {20, 0}};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {

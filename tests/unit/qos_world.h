@@ -13,9 +13,9 @@
 #include "common/ip.h"
 #include "daemon/qos.h"
 
-#define USERS_MAX    2600
+#define USERS_MAX    12600
 #define CLASSES      8
-#define SESSIONS_MAX 2600
+#define SESSIONS_MAX 12600
 
 static const struct qos_support all = {.htb = true, .u32 = true, .ifb = true, .fq_codel = true};
 

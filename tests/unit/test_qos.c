@@ -241,8 +241,8 @@ static void test_flat(void **state)
 static void test_nested(void **state)
 {
     (void)state;
-    one_world(2300, 8, 40);
-    one_world(USERS_MAX, 5, 100);
+    one_world(QOS_FLAT_MAX + 300, 40, 40);
+    one_world(USERS_MAX, 25, 100);
 }
 
 /* Everything of somebody who stays is as it was, or is changed in place, as others come and go. */
@@ -416,7 +416,9 @@ static void test_support(void **state)
     assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 1);
     assert_non_null(strstr(said[0], "qos.upload is not in force"));
     set = net_set_new();
-    assert_int_equal(qos_lower(&w.config, &support, w.sessions, w.n_sessions, "a", set, &err), 0);
+    assert_int_equal(qos_lower(&w.config, &support, w.sessions, w.n_sessions, SIZE_MAX, "a", set,
+                               NULL, &err),
+                     0);
     assert_true(count(set, "tun0", NET_KIND_CLASS) > 0);
     assert_int_equal(count(set, "ifb-tun0", NET_KIND_CLASS), 0);
     assert_int_equal(count(set, NULL, NET_KIND_LINK), 0);
@@ -425,9 +427,41 @@ static void test_support(void **state)
     assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 1);
     assert_non_null(strstr(said[0], "cls_u32"));
     set = net_set_new();
-    assert_int_equal(qos_lower(&w.config, &support, w.sessions, w.n_sessions, "a", set, &err), 0);
+    assert_int_equal(qos_lower(&w.config, &support, w.sessions, w.n_sessions, SIZE_MAX, "a", set,
+                               NULL, &err),
+                     0);
     assert_int_equal(net_set_count(set), 0);
     net_set_free(set);
+}
+
+/* A part at a time: whole leaves with all that is theirs, and what is there stays. */
+static void test_parts(void **state)
+{
+    _cleanup_(net_set_freep) struct net_set *before = net_set_new();
+    size_t left = 1, n_all;
+    struct err err;
+
+    (void)state;
+    random_world(200);
+    random_sessions(0);
+    assert_int_equal(
+        qos_lower(&w.config, &all, w.sessions, w.n_sessions, 0, "a", before, &n_all, &err), 0);
+    for (size_t most = 1; left > 0; most += 7) {
+        struct net_set *set = net_set_new();
+
+        assert_int_equal(
+            qos_lower(&w.config, &all, w.sessions, w.n_sessions, most, "a", set, &left, &err), 0);
+        assert_int_equal(left, most < n_all ? n_all - most : 0);
+        /* The total's class, and one for each leaf. */
+        assert_int_equal(count(set, "tun0", NET_KIND_CLASS), 1 + n_all - left);
+        assert_int_equal(net_set_sort(set, &err), 0);
+        check_parents(set);
+        for (size_t i = 0; i < net_set_count(before); i++)
+            assert_non_null(net_set_find(set, net_set_at(before, i)));
+        net_set_free(before);
+        before = set;
+    }
+    assert_true(n_all > 50);
 }
 
 /* Queue lengths and the like at both ends of the scale. */
@@ -480,11 +514,11 @@ static void test_offload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flat),        cmocka_unit_test(test_nested),
-        cmocka_unit_test(test_come_and_go), cmocka_unit_test(test_change_class),
-        cmocka_unit_test(test_devices),     cmocka_unit_test(test_scaling),
-        cmocka_unit_test(test_support),     cmocka_unit_test(test_params),
-        cmocka_unit_test(test_offload),
+        cmocka_unit_test(test_flat),         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_nested),       cmocka_unit_test(test_come_and_go),
+        cmocka_unit_test(test_change_class), cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_scaling),      cmocka_unit_test(test_support),
+        cmocka_unit_test(test_params),       cmocka_unit_test(test_offload),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
