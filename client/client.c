@@ -530,15 +530,17 @@ void client_stop(struct client *c)
         tunnel_clear(&c->tunnels[i]);
     }
     link_free(c->link);
+    /* Then the thread goes on asking, with what belongs to it, until the process ends. */
     if (helper_close(c->helper, HELPER_WAIT_MS) < 0)
         log_debug("the name server still has not answered");
+    else
+        dns_close(&c->dns);
     if (c->dp.n_lanes)
         datapath_clear(&c->dp);
     spawner_stop(&c->spawner);
     ctl_server_close(c->ctl);
     keeper_free(c->keeper);
     neighbours_close(&c->neighbours);
-    dns_close(&c->dns);
     loop_clear(&c->loop);
     free(c->tunnels);
     free(c->netstate);

@@ -33,12 +33,21 @@ static int bind_port(int fd, uint16_t port)
 
 int dns_open(struct dns *dns, uint32_t mark, struct err *err)
 {
-    int rc = ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS ? -EADDRINUSE : -ENOMEM;
+    int rc = -EADDRINUSE;
 
-    *dns = (struct dns){.mark = mark, .fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    *dns = (struct dns){.mark = mark, .fd = -1};
+    if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
+        return err_set(err, -ENOMEM, "out of memory");
+    dns->opened = true;
+    dns->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     /* A host without IPv4 asks over IPv6, where no port is needed. */
-    if (dns->fd < 0)
-        return errno == EAFNOSUPPORT ? 0 : err_set(err, -errno, "socket: %s", strerror(errno));
+    if (dns->fd < 0 && errno == EAFNOSUPPORT)
+        return 0;
+    if (dns->fd < 0) {
+        rc = err_set(err, -errno, "socket: %s", strerror(errno));
+        dns_close(dns);
+        return rc;
+    }
     for (unsigned int i = 0; i < PORT_TRIES && rc == -EADDRINUSE; i++) {
         dns->port =
             (uint16_t)(DNS_PORT_FIRST + randombytes_uniform(DNS_PORT_LAST - DNS_PORT_FIRST + 1));
@@ -54,8 +63,8 @@ int dns_open(struct dns *dns, uint32_t mark, struct err *err)
 
 void dns_close(struct dns *dns)
 {
-    if (dns->port) {
-        close(dns->fd);
+    if (dns->opened) {
+        close_fdp(&dns->fd);
         ares_library_cleanup();
     }
     *dns = (struct dns){.fd = -1};

@@ -17,6 +17,7 @@
 #ifndef CLIENT_DNS_H
 #define CLIENT_DNS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,13 +29,14 @@
 
 struct dns {
     uint32_t mark;
-    uint16_t port; /* of IPv4 questions */
-    int fd;        /* holds the port; nothing is read from it */
+    bool opened;
+    uint16_t port; /* of IPv4 questions; 0 on a host without IPv4 */
+    int fd;        /* holds the port; nothing is read from it; -1: none */
 };
 
-/** dns_open() - take a port.  Return: 0 or -errno. */
+/** dns_open() - take a port.  Return: 0; or -errno, and there is nothing to close. */
 int dns_open(struct dns *dns, uint32_t mark, struct err *err);
-/** dns_close() - give it back; a zeroed or closed one is fine. */
+/** dns_close() - give it back; no lookup may be under way; a zeroed or closed one is fine. */
 void dns_close(struct dns *dns);
 
 /**

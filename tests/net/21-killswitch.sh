@@ -150,4 +150,20 @@ cli ip addr >"$T/after"; cli ip rule >>"$T/after"; cli ip -6 rule >>"$T/after"
 cli ip route show table all >>"$T/after"; cli ip -6 route show table all | sed '/expires/d' >>"$T/after"
 check "the kernel is as found" diff "$T/before" "$T/after"
 stop "$SERVER"
+
+# ---- a name server that never answers -------------------------------------------------------------
+ip -n "$SRV" addr add 192.0.2.3/24 dev eth0
+ip netns exec "$SRV" perl -MIO::Socket::INET -e '
+    my $s = IO::Socket::INET->new(LocalAddr => "192.0.2.3", LocalPort => 53, Proto => "udp") or die;
+    open my $f, ">", $ARGV[0]; close $f; $s->recv(my $b, 512); open $f, ">", $ARGV[1]; close $f; sleep 100' \
+    "$T/mute-ready" "$T/mute-asked" 2>"$T/mute.log" & PIDS+=($!)
+wait_for 5 test -e "$T/mute-ready"
+echo 'nameserver 192.0.2.3' >"$NETNS/resolv.conf"
+client_start alice
+check "it is asked" wait_for 10 test -e "$T/mute-asked"
+at=${EPOCHREALTIME/./}
+stop "$CLIENT"
+check "the client ends with status 0 all the same" test $? = 0
+check "and does not wait for the answer" test $((${EPOCHREALTIME/./} - at)) -lt $((1400000 * PATIENCE))
+check "nothing broke" sh -c "! grep -E 'Sanitizer|runtime error' '$T/client-alice.log'"
 finish

@@ -6,10 +6,13 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "client/resolve.h"
@@ -187,12 +190,106 @@ static void test_resolve(void **state)
     assert_int_equal(helper_close(h, 10000), 0);
 }
 
+/* A look-up that has not begun when all ends: nobody hears of it, and nothing of it is left. */
+static void test_cancelled(void **state)
+{
+    struct test_log log = {0};
+    struct test_job running = {.job = {.work = work, .done = done}, .number = 1, .log = &log};
+    const struct dns dns = {.fd = -1};
+    struct answer a = {0};
+    struct helper *h;
+    char byte;
+
+    (void)state;
+    assert_int_equal(pipe(running.begun), 0);
+    assert_int_equal(pipe(running.go), 0);
+    assert_int_equal(helper_new(&h), 0);
+    helper_submit(h, &running.job);
+    assert_int_equal(read(running.begun[0], &byte, 1), 1);
+    assert_int_equal(resolve_start(h, &dns, "192.0.2.7", keep, &a), 0);
+    assert_int_equal(helper_close(h, 1), -ETIMEDOUT);
+    assert_int_equal(write(running.go[1], "", 1), 1);
+    assert_int_equal(helper_close(h, 10000), 0);
+    assert_false(a.here);
+    for (int i = 0; i < 2; i++) {
+        close(running.begun[i]);
+        close(running.go[i]);
+    }
+}
+
+static unsigned int count_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned int n = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+static void test_dns_open(void **state)
+{
+    const unsigned int before = count_descriptors();
+    struct rlimit limit, none;
+    struct dns dns = {0};
+    struct err err;
+    int free_fd;
+
+    (void)state;
+    dns_close(&dns); /* descriptor 0 is somebody else's */
+    assert_int_equal(count_descriptors(), before);
+    dns = (struct dns){0};
+    assert_int_equal(dns_open(&dns, 0, &err), 0);
+    if (dns.port)
+        assert_in_range(dns.port, DNS_PORT_FIRST, DNS_PORT_LAST);
+    dns_close(&dns);
+    dns_close(&dns);
+    assert_int_equal(count_descriptors(), before);
+
+    /* Without a descriptor for it. */
+    free_fd = dup(0);
+    assert_true(free_fd >= 0);
+    close(free_fd);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){.rlim_cur = (rlim_t)free_fd, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(dns_open(&dns, 0, &err), -EMFILE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_false(dns.opened);
+    dns_close(&dns);
+    assert_int_equal(count_descriptors(), before);
+}
+
+/* What stands in /etc/hosts needs no name server. */
+static void test_dns_lookup(void **state)
+{
+    const unsigned int before = count_descriptors();
+    struct ip_addr addrs[RESOLVE_MAX];
+    struct dns dns = {0};
+    struct err err;
+    size_t n = 0;
+
+    (void)state;
+    assert_int_equal(dns_open(&dns, 0, &err), 0);
+    for (unsigned int i = 0; i < 10; i++) {
+        assert_int_equal(dns_lookup(&dns, "localhost", addrs, RESOLVE_MAX, &n, &err), 0);
+        assert_in_range(n, 1, RESOLVE_MAX);
+        assert_int_equal(dns_lookup(&dns, "localhost", addrs, 1, &n, &err), 0);
+        assert_int_equal(n, 1);
+    }
+    dns_close(&dns);
+    assert_int_equal(count_descriptors(), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order),         cmocka_unit_test(test_close),
         cmocka_unit_test(test_close_nothing), cmocka_unit_test(test_alternate),
-        cmocka_unit_test(test_resolve),
+        cmocka_unit_test(test_resolve),       cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_dns_open),      cmocka_unit_test(test_dns_lookup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
