@@ -185,6 +185,10 @@ $(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
 $(eval $(call test,test_firewall,unit,netlink/firewall.c netlink/object.c common/ip.c))
 $(eval $(call test,test_reconcile,net,$(NETLINK) $(IP),libnl-3.0))
 $(eval $(call test,test_reconcile,unit,tests/unit/fake_kernel.c $(NET_PURE) $(NET_ENGINE) $(IP)))
+$(eval $(call test,test_no_memory,unit,tests/unit/fake_kernel.c $(NET_PURE) $(NET_ENGINE) $(IP)))
+$(eval $(call test,test_keeper,unit,tests/unit/fake_kernel.c daemon/keeper.c $(NET_PURE) $(NET_ENGINE) $(IP),jansson))
+MEMORY_WRAP := -Wl,--wrap=calloc,--wrap=malloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup
+$(B)/tests/unit/test_no_memory $(B)/tests/unit/test_keeper: ALL_LDFLAGS += $(MEMORY_WRAP)
 $(eval $(call test,test_plan,unit,tests/unit/fake_kernel.c $(NET_PURE) $(NET_ENGINE) $(IP)))
 $(eval $(call test,test_netset,unit,$(NET_PURE) $(IP)))
 NFT_PURE := netlink/firewall.c netlink/object.c netlink/nft_expr.c netlink/nft_msg.c \

@@ -129,6 +129,11 @@ static int want(struct server *s, struct err *err)
     if (rc < 0)
         return rc;
     rc = net_reconciler_want(k->engine, set, s->now.mono_ms, err);
+    /* The engine keeps the former wish; this one is handed over again soon. */
+    if (rc == -ENOMEM) {
+        net_set_free(set);
+        return rc;
+    }
     take_set(k, set);
     k->changed = k->behind = shaper_laid(s);
     return rc;
@@ -156,13 +161,15 @@ uint64_t keeper_deadline(const struct keeper *k)
 
 void keeper_service(struct server *s)
 {
+    static struct log_limit limit = LOG_LIMIT_INIT(10000, 1);
     struct keeper *k = s->keeper;
     struct clock after;
     struct err err;
     uint64_t took;
 
     if (k->changed && s->now.mono_ms >= k->not_before_ms && want(s, &err) < 0)
-        log_error("%s", err.msg);
+        log_limited(&limit, s->now.mono_ms, LOG_LEVEL_ERROR, "what is wanted of the kernel: %s",
+                    err.msg);
     net_reconciler_service(k->engine, s->now.mono_ms);
     clock_read(&after);
     took = (k->behind ? 1 : SHARE) * (after.mono_ms - s->now.mono_ms);
@@ -298,14 +305,13 @@ void keeper_close(struct server *s)
 
     if (!k)
         return;
+    clock_read(&s->now);
+    net_reconciler_configure(k->engine, NET_DRIFT_REPAIR, 0);
     /* Only what was made is to be taken off: a start that failed early made nothing. */
-    if (k->set && nothing) {
-        clock_read(&s->now);
-        net_reconciler_configure(k->engine, NET_DRIFT_REPAIR, 0);
-        if (net_reconciler_want(k->engine, nothing, s->now.mono_ms, &err) < 0)
-            log_warning("%s", err.msg);
+    if (k->set && (!nothing || net_reconciler_want(k->engine, nothing, s->now.mono_ms, &err) < 0))
+        log_warning("out of memory: what was set in the kernel stays there");
+    else if (k->set)
         net_reconciler_service(k->engine, s->now.mono_ms);
-    }
     net_reconciler_free(k->engine);
     net_kernel_close(&k->kernel);
     net_set_free(k->set);
@@ -358,38 +364,36 @@ static json_t *row(const struct net_object *object, const char *state, const cha
                      net_object_format(object, text), "state", state, "why", why);
 }
 
-/* What is not as wanted at this moment; NULL: all is well with it. */
-static json_t *row_open(const struct net_plan *now, const struct net_object *object)
+/* How it stands at this moment. */
+static json_t *row_now(const struct net_plan *now, const struct net_object *object)
 {
     char text[NET_OP_FORMAT_SIZE];
 
-    for (size_t i = 0; now && i < now->n_waiting; i++)
+    for (size_t i = 0; i < now->n_waiting; i++)
         if (net_object_cmp_id(now->waiting[i].want, object) == 0)
             return row(object, "waiting", net_waiting_format(&now->waiting[i], text));
-    for (size_t i = 0; now && i < now->n_clashes; i++)
+    for (size_t i = 0; i < now->n_clashes; i++)
         if (net_object_cmp_id(now->clashes[i].want, object) == 0)
             return row(object, "clash", net_clash_format(&now->clashes[i], text));
-    for (size_t i = 0; now && i < now->n_ops; i++)
+    for (size_t i = 0; i < now->n_ops; i++)
         if (now->ops[i].want && net_object_cmp_id(now->ops[i].want, object) == 0)
             return row(object, "missing", net_op_format(&now->ops[i], text));
-    return NULL;
+    return row(object, "in place", NULL);
 }
 
 json_t *keeper_rows(struct server *s)
 {
+    const struct net_set *set = s->keeper->set;
     struct net_plan *now = NULL;
     json_t *rows = json_array();
-    struct err err;
+    struct err err = {{0}};
 
     /* Looked at now, not as the last run left it. */
-    if (s->keeper->set && keeper_plan(s, s->keeper->set, &now, &err) < 0)
+    if (set && keeper_plan(s, set, &now, &err) < 0)
         log_warning("%s", err.msg);
-    for (size_t i = 0; s->keeper->set && i < net_set_count(s->keeper->set); i++) {
-        const struct net_object *object = net_set_at(s->keeper->set, i);
-        json_t *open = row_open(now, object);
-
-        json_array_append_new(rows, open ? open : row(object, "in place", NULL));
-    }
+    for (size_t i = 0; set && i < net_set_count(set); i++)
+        json_array_append_new(rows, now ? row_now(now, net_set_at(set, i))
+                                        : row(net_set_at(set, i), "unknown", err.msg));
     net_plan_free(now);
     return rows;
 }

@@ -325,8 +325,8 @@ static int carry_out(struct task *task, const struct net_apply_options *options,
 
     if (rc == 0 && has_clash(&task->round))
         rc = look_for_clash(task, err);
-    if (rc == 0)
-        rc = defer_early(task->left, &task->round);
+    if (rc == 0 && defer_early(task->left, &task->round) < 0)
+        rc = err_set(err, -ENOMEM, "applying: out of memory");
     if (rc == 0)
         rc = report(task->left, &task->round, options, outcome, err);
     if (rc == 0 && options->mode == NET_ALL_OR_NOTHING && task->left->n_clashes > 0)

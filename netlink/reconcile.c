@@ -79,11 +79,20 @@ static int complete(const struct net_set *want, const struct net_owner *owner, s
 
 /* ---- the end of a run ------------------------------------------------------------------------ */
 
+/* A refusal that only says that memory was short is no answer: it is tried again soon. */
+static bool is_passing(int rc)
+{
+    return rc == -ENOMEM || rc == -ENOBUFS;
+}
+
 static void object_refused(void *ctx, const struct net_op *op, int rc, const char *why)
 {
+    struct run *run = ctx;
+
     (void)op;
-    (void)rc;
-    engine_tell_once(ctx, NET_NEWS_REFUSED, why);
+    if (is_passing(rc) && run->now_ms + RETRY_MS < run->next_ms)
+        run->next_ms = run->now_ms + RETRY_MS;
+    engine_tell_once(run, NET_NEWS_REFUSED, why);
 }
 
 static void tell_arrived(struct run *run, const struct net_plan *before)
@@ -188,7 +197,7 @@ static int carry_out(struct run *run, struct net_plan *plan, struct err *err)
 
     r->status.operations += outcome.sent;
     if (!outcome.last)
-        return rc < 0 ? rc : -ENOMEM;
+        return rc;
     r->last = NULL;
     keep(r, outcome.last);
     tell_state(run, r->last);
@@ -412,44 +421,40 @@ int net_reconciler_plan(struct net_reconciler *r, const struct net_set *want, st
 }
 
 /* The wish was carried out: from here on it is the one to keep. */
-static int adopt(struct net_reconciler *r, struct net_set *wish, struct net_plan *last,
-                 uint64_t now_ms, struct err *err)
+static void adopt(struct run *run, struct net_set *wish, struct net_plan *last)
 {
-    struct run run = {.r = r, .now_ms = now_ms, .hold = net_set_new()};
+    struct net_reconciler *r = run->r;
+    struct told former = r->told;
 
-    if (!run.hold)
-        return err_set(err, -ENOMEM, "out of memory");
     net_set_free(r->want);
     r->want = wish;
     keep(r, last);
     all_is_well(r);
-    count(r, &run, 0);
-    tell_state(&run, last);
-    engine_tell_rest(&run);
-    free(r->told.keys);
-    r->told = run.told;
-    net_set_free(run.hold);
-    return 0;
+    count(r, run, 0);
+    tell_state(run, last);
+    engine_tell_rest(run);
+    r->told = run->told;
+    run->told = former;
 }
 
 int net_reconciler_apply(struct net_reconciler *r, const struct net_set *want, uint64_t now_ms,
                          struct net_outcome *outcome, struct err *err)
 {
     const struct net_apply_options options = {.mode = NET_ALL_OR_NOTHING};
+    _cleanup_(run_clear) struct run run = {.r = r, .now_ms = now_ms, .hold = net_set_new()};
     _cleanup_(net_set_freep) struct net_set *wish = NULL;
     struct net_plan *plan = NULL;
     struct net_outcome result = {0};
-    int rc = complete(want, &r->config.owner, &wish, err);
+    int rc = run.hold ? complete(want, &r->config.owner, &wish, err)
+                      : err_set(err, -ENOMEM, "out of memory");
 
     if (rc == 0)
         rc = net_apply_plan(&r->kernel, &r->config.owner, wish, true, &plan, err);
     if (rc == 0)
         rc = net_apply(&r->kernel, &r->config.owner, wish, plan, &options, &result, err);
     r->status.operations += result.sent;
-    if (rc == 0)
-        rc = adopt(r, wish, result.last, now_ms, err);
     if (rc == 0) {
-        TAKE(wish);
+        adopt(&run, TAKE(wish), result.last);
         r->due_ms = r->config.interval_ms ? now_ms + r->config.interval_ms : NEVER;
     } else {
         net_plan_free(result.last);

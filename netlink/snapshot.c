@@ -50,6 +50,15 @@ static int no_memory(const struct reader *r)
     return err_set(r->err, -ENOMEM, "reading the kernel's state: out of memory");
 }
 
+/* What adds to @out has no words of its own. */
+static int dump(const struct reader *r, enum net_kind kind, const struct net_scope *scope,
+                struct net_set *out)
+{
+    int rc = r->kernel->dump(r->kernel->ctx, kind, scope, out, r->err);
+
+    return rc == -ENOMEM ? no_memory(r) : rc;
+}
+
 /* ---- links ----------------------------------------------------------------------------------- */
 
 /*
@@ -108,7 +117,7 @@ static int read_links(struct reader *r)
 {
     const struct net_scope scope = {0};
     struct net_set *links = r->snapshot->links;
-    int rc = r->kernel->dump(r->kernel->ctx, NET_KIND_LINK, &scope, links, r->err);
+    int rc = dump(r, NET_KIND_LINK, &scope, links);
 
     if (rc < 0)
         return rc;
@@ -210,7 +219,7 @@ static int read_kind(struct reader *r, enum net_kind kind, const struct net_scop
 {
     struct net_set *have = r->snapshot->have;
     size_t first = net_set_count(have);
-    int rc = r->kernel->dump(r->kernel->ctx, kind, scope, have, r->err);
+    int rc = dump(r, kind, scope, have);
 
     if (rc < 0)
         return rc;
@@ -322,7 +331,7 @@ static int look_table(struct reader *r, uint32_t table)
 
     if (!all)
         return no_memory(r);
-    rc = r->kernel->dump(r->kernel->ctx, NET_KIND_ROUTE, &scope, all, r->err);
+    rc = dump(r, NET_KIND_ROUTE, &scope, all);
     for (size_t i = 0; rc == 0 && i < net_set_count(all); i++) {
         struct net_object *route = net_set_edit(all, i);
 

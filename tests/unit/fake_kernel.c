@@ -272,6 +272,12 @@ static int change(struct fake *fake, const struct net_op *op)
     if (op->want->kind == NET_KIND_ROUTE && op->want->dev[0] &&
         !find_link(fake, op->want->dev)->link.up)
         return -ENETDOWN;
+    /* What owns memory is put there anew. */
+    if (noun->own) {
+        remove_at(fake, at);
+        fake_add(fake, op->want);
+        return 0;
+    }
     *net_set_edit(fake->objects, at) = *op->want;
     find_device(fake, net_set_edit(fake->objects, at));
     return 0;
