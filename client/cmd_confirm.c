@@ -66,21 +66,33 @@ static enum standing ask_standing(const struct cmd *cmd, unsigned int number, un
     return standing;
 }
 
-/* Return: true when Enter was pressed. */
-static bool wait_second(void)
+enum answer {
+    ANSWER_NONE, /* in this second */
+    ANSWER_ENTER,
+    ANSWER_GONE, /* the terminal: nobody is there to answer */
+};
+
+static enum answer wait_second(void)
 {
     struct pollfd pfd = {.fd = STDIN_FILENO, .events = POLLIN};
     char line[64];
+    ssize_t n;
 
-    return poll(&pfd, 1, SECOND_MS) > 0 && (pfd.revents & POLLIN) &&
-           read(STDIN_FILENO, line, sizeof(line)) > 0;
+    if (poll(&pfd, 1, SECOND_MS) <= 0)
+        return ANSWER_NONE;
+    n = pfd.revents & POLLIN ? read(STDIN_FILENO, line, sizeof(line)) : 0;
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return ANSWER_NONE;
+    return n > 0 ? ANSWER_ENTER : ANSWER_GONE;
 }
 
-static int say_interrupted(unsigned int left)
+/* To the standard error stream: the terminal may be gone. */
+static int say_not_confirmed(const char *why, unsigned int left)
 {
-    printf("\nNot confirmed: the former configuration comes back in %u s.\n"
-           "`vpnctl confirm` keeps this one, `vpnctl rollback` goes back at once.\n",
-           left);
+    fprintf(stderr,
+            "\n%s: the former configuration comes back in %u s.\n"
+            "`vpnctl confirm` keeps this one, `vpnctl rollback` goes back at once.\n",
+            why, left);
     return EXIT_FAILURE;
 }
 
@@ -88,6 +100,7 @@ static int count_down(const struct cmd *cmd, unsigned int number, unsigned int l
 {
     for (;;) {
         enum standing standing = ask_standing(cmd, number, &left);
+        enum answer answer;
 
         if (standing == STANDING_CONFIRMED) {
             printf("\rConfiguration %u is confirmed.                                \n", number);
@@ -99,10 +112,13 @@ static int count_down(const struct cmd *cmd, unsigned int number, unsigned int l
         }
         printf("\rKeep it?  Enter confirms; otherwise it goes back in %u s. ", left);
         fflush(stdout);
-        if (wait_second())
+        answer = wait_second();
+        if (answer == ANSWER_ENTER)
             return cmd_confirm(cmd);
         if (interrupted)
-            return say_interrupted(left);
+            return say_not_confirmed("Not confirmed", left);
+        if (answer == ANSWER_GONE)
+            return say_not_confirmed("Not confirmed, as the terminal is gone", left);
     }
 }
 

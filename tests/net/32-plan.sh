@@ -149,6 +149,23 @@ check "confirm" exits 0 ctl confirm
 check "there is nothing more to confirm" exits 1 ctl confirm
 check "rollback" exits 0 ctl rollback
 check "the former one is back" in_main 52
+
+# Counted down on a terminal, which goes away: nobody is there to confirm.
+cat >"$T/trial" <<EOF
+#!/bin/sh
+trap '' HUP
+ip netns exec $SRV "$BIN/vpnctl" apply "$F" --confirm 60s -s "$T/etc/vpn.sock" 2>"$T/trial.log"
+echo \$? >"$T/trial.rc"
+EOF
+chmod 755 "$T/trial"
+socat "/dev/null,ignoreeof!!CREATE:$T/trial.tty" EXEC:"$T/trial",pty,setsid,ctty &
+TERMINAL=$!
+PIDS+=("$TERMINAL")
+check "on trial on a terminal" wait_for 5 grep -q 'Enter confirms' "$T/trial.tty"
+kill -9 "$TERMINAL"
+check "the terminal goes away: vpnctl ends" wait_for 5 grep -qx 1 "$T/trial.rc"
+check "and says what happens" grep -q 'Not confirmed, as the terminal is gone: the former configuration comes back in' "$T/trial.log"
+check "the trial goes on" sh -c "ip netns exec $SRV $BIN/vpnctl -j status -s $T/etc/vpn.sock | grep -q '\"confirm_s\"'"
 check "on trial once more" exits 0 ctl apply "$F" --confirm 60s
 check "apply without a trial keeps it" exits 0 ctl apply "$F"
 check "so nothing is to be confirmed" exits 1 ctl confirm
