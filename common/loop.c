@@ -33,14 +33,27 @@ void loop_remove(struct loop *loop, int fd)
     (void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
-int loop_signals(struct loop *loop, const int *signals, size_t n, uint32_t source)
+static sigset_t set_of(const int *signals, size_t n)
 {
     sigset_t set;
-    size_t i;
 
     sigemptyset(&set);
-    for (i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++)
         sigaddset(&set, signals[i]);
+    return set;
+}
+
+int loop_signals_hold(const int *signals, size_t n)
+{
+    const sigset_t set = set_of(signals, n);
+
+    return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
+int loop_signals(struct loop *loop, const int *signals, size_t n, uint32_t source)
+{
+    const sigset_t set = set_of(signals, n);
+
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return -errno;
     loop->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

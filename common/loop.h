@@ -26,6 +26,12 @@ int loop_add(struct loop *loop, int fd, uint32_t source);
 void loop_remove(struct loop *loop, int fd);
 
 /**
+ * loop_signals_hold() - from here on these signals wait for loop_signals()
+ *
+ * For those that must neither end a program that is starting nor be lost.  Return: 0 or -errno.
+ */
+int loop_signals_hold(const int *signals, size_t n);
+/**
  * loop_signals() - block these signals and report them as @source
  *
  * Call before threads are started, so that they inherit the mask.

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "common/log.h"
 #include "common/process.h"
 #include "common/version.h"
@@ -314,6 +315,7 @@ int main(int argc, char **argv)
     static struct server server = {.exit_status = -1,
                                    .roster_fd = -1,
                                    .loop = {.epoll = -1, .signals = -1}};
+    static const int early[] = {SIGHUP, SIGUSR1};
     struct options options;
     int rc = parse_options(argc, argv, &options);
 
@@ -323,6 +325,7 @@ int main(int argc, char **argv)
         return do_init(options.init_dir);
     if (options.check)
         return check(options.config);
+    (void)loop_signals_hold(early, ARRAY_SIZE(early));
     if (load(options.config, &server) < 0 || !server.config)
         rc = EX_CONFIG;
     else

@@ -17,11 +17,18 @@ server_config
 user_add alice && client_config alice
 # The leak sanitizer cannot look at a process that is traced.
 [ -z "${VPN_SANITIZE:-}" ] || export ASAN_OPTIONS=detect_leaks=0
-strace -f -qq -e trace=execve,execveat -o "$T/execs" ip netns exec "$SRV" "$BIN/vpn-server" -v -c "$F" >"$T/server.log" 2>&1 &
+# Its first call of listen() takes a second: it has read its configuration, and is far from ready.
+strace -f -qq -e trace=execve,execveat,listen -e inject=listen:delay_enter=1000000:when=1 -o "$T/execs" ip netns exec "$SRV" "$BIN/vpn-server" -v -c "$F" >"$T/server.log" 2>&1 &
 STRACE=$!
 PIDS+=($STRACE)
-check "the server starts under strace" wait_for 20 grep -q ': running' "$T/server.log"
+wait_for 10 test -S "$T/etc/vpn.sock"
 SERVER=$(pgrep -P "$STRACE" | head -n 1)
+printf 'tunnel:\n  mtu: 1390\n' >"$D/40-early.yaml"
+kill -HUP "$SERVER"
+check "the server starts under strace, whatever signal comes early" wait_for 20 grep -q ': running' "$T/server.log"
+check "a reload that came early is done then" wait_for 5 sh -c "ip -n $SRV link show tun0 | grep -q 'mtu 1390'"
+rm "$D/40-early.yaml"
+check "back from that" ctl reload
 client_start alice
 check "alice connects" client_connected alice
 check "and reaches the server" wait_for 15 works
@@ -59,6 +66,19 @@ ip -n "$SRV" link add tun6 type dummy 2>/dev/null || ip -n "$SRV" tuntap add tun
 printf 'tunnel:\n  device: tun6\n' >"$D/51-device.yaml"
 check "a device of somebody else's is refused" sh -c "! ip netns exec $SRV $BIN/vpnctl apply $F -s $T/etc/vpn.sock"
 check "and the present one stays" wait_for 15 works
+
+# The kernel refuses an address of the new device when that is in use already.
+ip -n "$SRV" addr show dev tun5 >"$T/device"
+srv sysctl -qw net.ipv6.conf.default.disable_ipv6=1
+printf 'tunnel:\n  device: tun7\n  mtu: 1380\n' >"$D/51-device.yaml"
+check "what the kernel refuses is not applied" sh -c "! ip netns exec $SRV $BIN/vpnctl apply $F -s $T/etc/vpn.sock >$T/refused.out 2>&1"
+check "and said" grep -q 'fd08::1/64 dev tun7.*IPv6' "$T/refused.out"
+srv sysctl -qw net.ipv6.conf.default.disable_ipv6=0
+check "the former device is exchanged back, as it was" sh -c "ip -n $SRV addr show dev tun5 | diff $T/device -"
+check "the new one is gone" sh -c "! ip -n $SRV link show tun7"
+check "alice's tunnel goes on" wait_for 15 works
+check "IPv6 too" wait_for 15 works fd08::1
+check "nothing is open" wait_for 5 sh -c "ip netns exec $SRV $BIN/vpnctl -j status -s $T/etc/vpn.sock | grep -q '\"in_sync\": true'"
 rm "$D/51-device.yaml"
 check "back to tun0" applies
 check "alice has logged in once in all that time" test "$(logins alice)" = 1
