@@ -106,7 +106,7 @@ SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_chan
 SERVER_SRC += daemon/change.c daemon/choose.c daemon/config_diff.c daemon/confirm.c daemon/ctl_config.c \
               daemon/desired.c daemon/events.c daemon/follow.c daemon/history.c daemon/history_file.c \
               daemon/keeper.c daemon/listen.c
-SERVER_SRC += daemon/shaper.c $(QOS)
+SERVER_SRC += daemon/history_record.c daemon/shaper.c $(QOS)
 SERVER_SRC += daemon/firewall.c daemon/netfilter.c daemon/forwarding.c
 CLIENT_SRC := client/firewall.c client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/tunnel_names.c client/login.c client/timers.c client/stale.c client/resolve.c client/dns.c client/routing.c client/netstate.c client/neighbours.c client/trust.c client/keeper.c client/pushed.c client/device_id.c $(PROFILE) common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
@@ -291,7 +291,7 @@ $(eval $(call test,test_roster,unit,daemon/roster.c common/mac.c common/wire.c c
 $(eval $(call test,test_reload,unit,$(CONF) $(CONFIG) daemon/config_keep.c $(LEASE),yaml-0.1 libsodium))
 $(eval $(call test,test_desired,unit,$(CONF) $(CONFIG) daemon/desired.c daemon/config_diff.c daemon/config_keep.c \
     daemon/users.c daemon/firewall.c $(filter-out $(IP),$(NET_PURE)),yaml-0.1 libsodium jansson))
-$(eval $(call test,test_history,unit,$(CONF) daemon/history.c daemon/history_file.c,yaml-0.1 libsodium jansson))
+$(eval $(call test,test_history,unit,$(CONF) daemon/history.c daemon/history_file.c daemon/history_record.c,yaml-0.1 libsodium jansson))
 $(eval $(call test,test_profile,unit,$(CONF) $(PROFILE),yaml-0.1 libsodium))
 $(eval $(call test,test_init,unit,$(CONF) $(CONFIG) daemon/init.c,yaml-0.1 libsodium))
 $(eval $(call test,test_ctl,unit,common/ctl.c common/ctl_call.c common/ctl_server.c common/err.c,jansson))

@@ -4,8 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,235 +12,21 @@
 
 #include "common/cleanup.h"
 #include "daemon/history_file.h"
+#include "daemon/history_record.h"
 
-#define FORMAT     1
-#define BOOT_SIZE  40
 #define STATE_FILE "state.json"
-
-/* Which record is what.  Small enough to be copied for the next one. */
-struct place {
-    uint32_t current, confirmed;                             /* numbers; 0: none */
-    uint64_t until_ms;                                       /* when current is not confirmed */
-    char boot[BOOT_SIZE];                                    /* whose clock until_ms is on */
-    uint8_t rejected[HISTORY_REJECTED_MAX][BUNDLE_HASH_LEN]; /* the oldest first */
-    size_t n_rejected;
-};
 
 struct history {
     int dir;
-    char boot[BOOT_SIZE];
+    char boot[HISTORY_BOOT_SIZE];
     unsigned int damaged;
-    struct place place;
+    struct history_place place;
     struct history_record records[HISTORY_MAX + 1]; /* the latest first; one more while staged */
     size_t n;
     bool staged;
     struct history_record next;
-    struct place next_place;
+    struct history_place next_place;
 };
-
-/* ---- small things -------------------------------------------------------------------------- */
-
-const char *history_hash_format(const uint8_t hash[BUNDLE_HASH_LEN], char text[HISTORY_HASH_STRLEN])
-{
-    return sodium_bin2hex(text, HISTORY_HASH_STRLEN, hash, BUNDLE_HASH_LEN);
-}
-
-static int hash_parse(const json_t *text, uint8_t hash[BUNDLE_HASH_LEN])
-{
-    const char *hex = json_string_value(text);
-    size_t len = 0;
-
-    if (!hex || sodium_hex2bin(hash, BUNDLE_HASH_LEN, hex, strlen(hex), NULL, &len, NULL) != 0 ||
-        len != BUNDLE_HASH_LEN)
-        return -EBADMSG;
-    return 0;
-}
-
-static bool hash_equal(const uint8_t *a, const uint8_t *b)
-{
-    return memcmp(a, b, BUNDLE_HASH_LEN) == 0;
-}
-
-static void record_name(uint32_t number, char name[HISTORY_NAME_SIZE])
-{
-    snprintf(name, HISTORY_NAME_SIZE, "%010" PRIu32 ".json", number);
-}
-
-/* ---- a record as JSON ---------------------------------------------------------------------- */
-
-static json_t *record_json(const struct history_record *r, const struct bundle *bundle)
-{
-    char hash[HISTORY_HASH_STRLEN];
-    json_t *files = json_array();
-
-    for (size_t i = 0; i < bundle->n; i++)
-        json_array_append_new(files, json_pack("{s:s, s:I}", "name", bundle->files[i].name, "bytes",
-                                               (json_int_t)bundle->files[i].len));
-    return json_pack("{s:i, s:I, s:s, s:I, s:s, s:s, s:O, s:o}", "version", FORMAT, "number",
-                     (json_int_t)r->number, "hash", history_hash_format(r->hash, hash), "time",
-                     (json_int_t)r->time_s, "by", r->by, "how", r->how, "changes", r->changes,
-                     "files", files);
-}
-
-static bool lines_valid(const json_t *lines)
-{
-    if (!json_is_array(lines))
-        return false;
-    for (size_t i = 0; i < json_array_size(lines); i++)
-        if (!json_is_string(json_array_get(lines, i)))
-            return false;
-    return true;
-}
-
-static int record_parse(const json_t *json, uint32_t number, struct history_record *out)
-{
-    const char *by = json_string_value(json_object_get(json, "by"));
-    const char *how = json_string_value(json_object_get(json, "how"));
-    const json_t *time = json_object_get(json, "time");
-    json_t *changes = json_object_get(json, "changes");
-
-    *out = (struct history_record){.number = number};
-    if (json_integer_value(json_object_get(json, "version")) != FORMAT ||
-        json_integer_value(json_object_get(json, "number")) != (json_int_t)number || !by || !how ||
-        !json_is_integer(time) || !lines_valid(changes) ||
-        hash_parse(json_object_get(json, "hash"), out->hash) < 0)
-        return -EBADMSG;
-    out->time_s = json_integer_value(time);
-    snprintf(out->by, sizeof(out->by), "%s", by);
-    snprintf(out->how, sizeof(out->how), "%s", how);
-    out->changes = json_incref(changes);
-    return 0;
-}
-
-static void record_clear(struct history_record *r)
-{
-    json_decref(r->changes);
-    *r = (struct history_record){0};
-}
-
-/* The texts stand one behind the other. */
-static int bundle_of(const json_t *json, const char *texts, size_t len, struct bundle *out)
-{
-    const json_t *files = json_object_get(json, "files");
-
-    if (!json_is_array(files) || json_array_size(files) == 0)
-        return -EBADMSG;
-    for (size_t i = 0; i < json_array_size(files); i++) {
-        const json_t *file = json_array_get(files, i);
-        const char *name = json_string_value(json_object_get(file, "name"));
-        const json_int_t bytes = json_integer_value(json_object_get(file, "bytes"));
-        int rc;
-
-        if (!name || bytes < 0 || (size_t)bytes > len)
-            return -EBADMSG;
-        rc = bundle_add(out, name, texts, (size_t)bytes);
-        if (rc < 0)
-            return rc;
-        texts += bytes;
-        len -= (size_t)bytes;
-    }
-    return len == 0 ? 0 : -EBADMSG;
-}
-
-int history_load(const struct history *h, uint32_t number, struct bundle *out, struct err *err)
-{
-    _cleanup_(free_p) char *texts = NULL;
-    uint8_t hash[BUNDLE_HASH_LEN], want[BUNDLE_HASH_LEN];
-    char name[HISTORY_NAME_SIZE];
-    json_t *json = NULL;
-    size_t len = 0;
-    int rc;
-
-    record_name(number, name);
-    rc = history_file_read(h->dir, name, &json, &texts, &len);
-    if (rc == 0)
-        rc = bundle_of(json, texts, len, out);
-    if (rc == 0)
-        rc = hash_parse(json_object_get(json, "hash"), want);
-    json_decref(json);
-    if (rc == 0) {
-        bundle_hash(out, hash);
-        rc = hash_equal(hash, want) ? 0 : -EBADMSG;
-    }
-    if (rc == 0)
-        return 0;
-    bundle_clear(out);
-    return err_set(err, rc, "configuration %u of the history cannot be read: %s", number,
-                   rc == -EBADMSG ? "it is damaged" : strerror(-rc));
-}
-
-/* ---- the place ----------------------------------------------------------------------------- */
-
-static json_t *place_json(const struct place *p)
-{
-    json_t *rejected = json_array(), *out;
-    char hash[HISTORY_HASH_STRLEN];
-
-    for (size_t i = 0; i < p->n_rejected; i++)
-        json_array_append_new(rejected, json_string(history_hash_format(p->rejected[i], hash)));
-    out = json_pack("{s:i, s:I, s:I, s:o}", "version", FORMAT, "current", (json_int_t)p->current,
-                    "confirmed", (json_int_t)p->confirmed, "rejected", rejected);
-    if (out && p->until_ms)
-        json_object_set_new(out, "pending",
-                            json_pack("{s:s, s:I}", "boot", p->boot, "until_ms",
-                                      (json_int_t)p->until_ms));
-    return out;
-}
-
-static int place_parse(const json_t *json, struct place *out)
-{
-    const json_t *current = json_object_get(json, "current");
-    const json_t *confirmed = json_object_get(json, "confirmed");
-    const json_t *rejected = json_object_get(json, "rejected");
-    const json_t *pending = json_object_get(json, "pending");
-    const char *boot = json_string_value(json_object_get(pending, "boot"));
-    const json_int_t until = json_integer_value(json_object_get(pending, "until_ms"));
-
-    *out = (struct place){0};
-    if (json_integer_value(json_object_get(json, "version")) != FORMAT ||
-        !json_is_integer(current) || !json_is_integer(confirmed) || !json_is_array(rejected) ||
-        json_integer_value(current) < 0 || json_integer_value(current) > UINT32_MAX ||
-        json_integer_value(confirmed) < 0 || json_integer_value(confirmed) > UINT32_MAX ||
-        json_array_size(rejected) > HISTORY_REJECTED_MAX || (pending && (!boot || until <= 0)))
-        return -EBADMSG;
-    for (size_t i = 0; i < json_array_size(rejected); i++)
-        if (hash_parse(json_array_get(rejected, i), out->rejected[out->n_rejected++]) < 0)
-            return -EBADMSG;
-    out->current = (uint32_t)json_integer_value(current);
-    out->confirmed = (uint32_t)json_integer_value(confirmed);
-    if (pending) {
-        out->until_ms = (uint64_t)until;
-        snprintf(out->boot, sizeof(out->boot), "%s", boot);
-    }
-    return 0;
-}
-
-static size_t rejected_find(const struct place *p, const uint8_t *hash)
-{
-    size_t i = 0;
-
-    while (i < p->n_rejected && !hash_equal(p->rejected[i], hash))
-        i++;
-    return i;
-}
-
-static void rejected_remove(struct place *p, const uint8_t *hash)
-{
-    const size_t i = rejected_find(p, hash);
-
-    if (i == p->n_rejected)
-        return;
-    memmove(p->rejected[i], p->rejected[i + 1], (p->n_rejected - i - 1) * BUNDLE_HASH_LEN);
-    p->n_rejected--;
-}
-
-static void rejected_add(struct place *p, const uint8_t *hash)
-{
-    rejected_remove(p, hash);
-    if (p->n_rejected == HISTORY_REJECTED_MAX)
-        rejected_remove(p, p->rejected[0]);
-    memcpy(p->rejected[p->n_rejected++], hash, BUNDLE_HASH_LEN);
-}
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
@@ -268,9 +52,9 @@ static void prune(struct history *h)
         while (i > 0 && (h->records[i].number == h->place.current ||
                          h->records[i].number == h->place.confirmed))
             i--;
-        record_name(h->records[i].number, name);
+        history_record_name(h->records[i].number, name);
         (void)unlinkat(h->dir, name, 0);
-        record_clear(&h->records[i]);
+        history_record_clear(&h->records[i]);
         memmove(&h->records[i], &h->records[i + 1], (h->n - i - 1) * sizeof(*h->records));
         h->n--;
     }
@@ -283,11 +67,11 @@ static void read_record(struct history *h, const char *name)
     struct history_record r;
     json_t *json = NULL;
 
-    record_name(number, expected);
+    history_record_name(number, expected);
     if (number == 0 || strcmp(name, expected) != 0)
         return;
     if (history_file_read(h->dir, name, &json, NULL, NULL) == 0 &&
-        record_parse(json, number, &r) == 0) {
+        history_record_parse(json, number, &r) == 0) {
         record_insert(h, &r);
         prune(h);
     } else {
@@ -312,7 +96,7 @@ static int read_all(struct history *h)
     /* First, so that pruning knows what must stay. */
     rc = history_file_read(h->dir, STATE_FILE, &json, NULL, NULL);
     if (rc == 0)
-        rc = place_parse(json, &h->place);
+        rc = history_place_parse(json, &h->place);
     if (rc < 0 && rc != -ENOENT)
         h->damaged++;
     json_decref(json);
@@ -374,7 +158,7 @@ void history_free(struct history *h)
         return;
     history_abort(h);
     for (size_t i = 0; i < h->n; i++)
-        record_clear(&h->records[i]);
+        history_record_clear(&h->records[i]);
     close_fdp(&h->dir);
     free(h);
 }
@@ -418,7 +202,7 @@ const struct history_record *history_find(const struct history *h,
                                           const uint8_t hash[BUNDLE_HASH_LEN])
 {
     for (size_t i = 0; i < h->n; i++)
-        if (hash_equal(h->records[i].hash, hash))
+        if (history_hash_equal(h->records[i].hash, hash))
             return &h->records[i];
     return NULL;
 }
@@ -434,7 +218,7 @@ bool history_pending(const struct history *h, uint64_t *until_ms)
 
 bool history_rejected(const struct history *h, const uint8_t hash[BUNDLE_HASH_LEN])
 {
-    return rejected_find(&h->place, hash) < h->place.n_rejected;
+    return history_place_rejects(&h->place, hash);
 }
 
 const struct history_record *history_back(const struct history *h, unsigned int n)
@@ -453,8 +237,8 @@ const struct history_record *history_back(const struct history *h, unsigned int 
         const struct history_record *r = &h->records[i];
 
         /* The same contents again and again are one step. */
-        if (!last || r->number >= last->number || hash_equal(r->hash, last->hash) ||
-            (now && hash_equal(r->hash, now->hash)) || history_rejected(h, r->hash))
+        if (!last || r->number >= last->number || history_hash_equal(r->hash, last->hash) ||
+            (now && history_hash_equal(r->hash, now->hash)) || history_rejected(h, r->hash))
             continue;
         if (--n == 0)
             return r;
@@ -473,12 +257,35 @@ enum history_verdict history_judge(const struct history *h, const uint8_t file[B
     if (now && history_pending(h, NULL)) {
         const bool in_time = strcmp(h->place.boot, h->boot) == 0 && now_ms < h->place.until_ms;
 
-        if (in_time && (hash_equal(file, now->hash) || hash_equal(file, confirmed->hash)))
+        if (in_time &&
+            (history_hash_equal(file, now->hash) || history_hash_equal(file, confirmed->hash)))
             return HISTORY_RUN_PENDING;
-        if (hash_equal(file, now->hash))
+        if (history_hash_equal(file, now->hash))
             return HISTORY_RUN_CONFIRMED;
     }
     return history_rejected(h, file) ? HISTORY_RUN_CONFIRMED : HISTORY_RUN_FILE;
+}
+
+/* ---- a record's texts ---------------------------------------------------------------------- */
+
+int history_load(const struct history *h, uint32_t number, struct bundle *out, struct err *err)
+{
+    _cleanup_(free_p) char *texts = NULL;
+    char name[HISTORY_NAME_SIZE];
+    json_t *json = NULL;
+    size_t len = 0;
+    int rc;
+
+    history_record_name(number, name);
+    rc = history_file_read(h->dir, name, &json, &texts, &len);
+    if (rc == 0)
+        rc = history_record_texts(json, texts, len, out);
+    json_decref(json);
+    if (rc == 0)
+        return 0;
+    bundle_clear(out);
+    return err_set(err, rc, "configuration %u of the history cannot be read: %s", number,
+                   rc == -EBADMSG ? "it is damaged" : strerror(-rc));
 }
 
 /* ---- changes ------------------------------------------------------------------------------- */
@@ -497,7 +304,7 @@ static void next_fill(struct history *h, const struct bundle *bundle,
 {
     const struct history_record *now = history_current(h);
     struct history_record *r = &h->next;
-    struct place *p = &h->next_place;
+    struct history_place *p = &h->next_place;
 
     *r = (struct history_record){.number = next_number(h), .time_s = note->time_s};
     bundle_hash(bundle, r->hash);
@@ -506,9 +313,9 @@ static void next_fill(struct history *h, const struct bundle *bundle,
     r->changes = note->changes ? json_deep_copy(note->changes) : json_array();
 
     *p = h->place;
-    if (note->reject && now && !hash_equal(now->hash, r->hash))
-        rejected_add(p, now->hash);
-    rejected_remove(p, r->hash);
+    if (note->reject && now && !history_hash_equal(now->hash, r->hash))
+        history_place_reject(p, now->hash);
+    history_place_accept(p, r->hash);
     p->current = r->number;
     p->until_ms = note->until_ms;
     if (note->until_ms)
@@ -527,12 +334,12 @@ int history_stage(struct history *h, const struct bundle *bundle, const struct h
     history_abort(h);
     next_fill(h, bundle, note);
     h->staged = true;
-    record_name(h->next.number, name);
-    json = h->next.changes ? record_json(&h->next, bundle) : NULL;
+    history_record_name(h->next.number, name);
+    json = h->next.changes ? history_record_json(&h->next, bundle) : NULL;
     rc = json ? history_file_stage(h->dir, name, json, bundle) : -ENOMEM;
     json_decref(json);
     if (rc == 0) {
-        json = place_json(&h->next_place);
+        json = history_place_json(&h->next_place);
         rc = json ? history_file_stage(h->dir, STATE_FILE, json, NULL) : -ENOMEM;
         json_decref(json);
     }
@@ -550,7 +357,7 @@ int history_commit(struct history *h, struct err *err)
 
     if (!h->staged)
         return err_set(err, -EINVAL, "nothing was staged");
-    record_name(h->next.number, name);
+    history_record_name(h->next.number, name);
     rc = history_file_commit(h->dir, name);
     if (rc == 0)
         rc = history_file_commit(h->dir, STATE_FILE);
@@ -569,16 +376,16 @@ void history_abort(struct history *h)
 
     if (!h->staged)
         return;
-    record_name(h->next.number, name);
+    history_record_name(h->next.number, name);
     history_file_abort(h->dir, name);
     history_file_abort(h->dir, STATE_FILE);
-    record_clear(&h->next);
+    history_record_clear(&h->next);
     h->staged = false;
 }
 
 int history_confirm(struct history *h, struct err *err)
 {
-    struct place next = h->place;
+    struct history_place next = h->place;
     json_t *json;
     int rc;
 
@@ -587,7 +394,7 @@ int history_confirm(struct history *h, struct err *err)
     next.confirmed = next.current;
     next.until_ms = 0;
     next.boot[0] = '\0';
-    json = place_json(&next);
+    json = history_place_json(&next);
     rc = json ? history_file_stage(h->dir, STATE_FILE, json, NULL) : -ENOMEM;
     json_decref(json);
     if (rc == 0)
