@@ -149,6 +149,7 @@ struct tunnel {
     bool fresh;                  /* then it is connected, which has not been said yet */
     uint64_t configure_at_ms;    /* when a refused configuration is tried again; 0: it is fine */
     struct ip_addr dns_said[2];  /* name servers that the operator was told of */
+    bool full_said;              /* and that names are looked up beside the full tunnel */
     uint64_t since_ms;           /* connected */
     uint32_t cut_short;          /* sessions in a row that the server ended before they lasted */
     uint64_t rx_bytes, tx_bytes; /* of sessions that are over */

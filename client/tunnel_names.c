@@ -3,6 +3,9 @@
  *
  * They are not applied: which resolver a host has, and whom it may ask, is its operator's to say.
  * He is told which they are and how to follow, once for each set of them.
+ *
+ * With a full tunnel that is a warning where systemd-resolved is at work: it asks each link's name
+ * servers through that link, from sockets that are bound to its device, and so past all rules.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,11 +14,12 @@
 #include "client/tunnel.h"
 #include "common/cleanup.h"
 
-#define RESOLVED "/run/systemd/resolve"
+#define RESOLVED     "/run/systemd/resolve"
+#define SERVERS_SIZE (2 * IP_ADDR_STRLEN + 4)
+#define LINE_SIZE    512
 
-/* Once for each set of servers.  Return: their addresses in @text, or false for none that is new.
- */
-static bool new_name_servers(struct tunnel *t, char *text, size_t size)
+/* Each with a blank before it, or the empty text.  Return: are they others than those told of? */
+static bool new_name_servers(struct tunnel *t, char text[static SERVERS_SIZE])
 {
     const struct ipc_lease *lease = &t->session.lease;
     struct ip_addr addrs[] = {{.family = 4}, {.family = 6}};
@@ -30,36 +34,55 @@ static bool new_name_servers(struct tunnel *t, char *text, size_t size)
 
         if (!ip_addr_is_unicast(&addrs[i]))
             continue;
-        snprintf(text + used, size - used, " %s", ip_addr_format(&addrs[i], addr));
+        snprintf(text + used, SERVERS_SIZE - used, " %s", ip_addr_format(&addrs[i], addr));
         fresh = fresh || !ip_addr_equal(&addrs[i], &t->dns_said[i]);
         t->dns_said[i] = addrs[i];
     }
     return fresh;
 }
 
+/* By the rules that all of this host's packets meet. */
+static bool takes_everything(const struct routing *r)
+{
+    return !r->has_uids && !r->table && (routing_is_full(r, 4) || routing_is_full(r, 6));
+}
+
+static void say_resolved(const struct tunnel *t, const char *servers, bool full)
+{
+    const char *device = t->profile->device;
+    char line[LINE_SIZE];
+
+    if (full)
+        snprintf(line, sizeof(line),
+                 "names are still looked up beside the tunnel: systemd-resolved asks each link's "
+                 "name servers through that link; to have it ask through the tunnel alone, run "
+                 "`resolvectl dns %s%s` and `resolvectl domain %s ~.`",
+                 device, servers[0] ? servers : " ADDRESS", device);
+    else
+        snprintf(line, sizeof(line),
+                 "the server names name servers (%s), which are not applied: to use them, run "
+                 "`resolvectl dns %s%s`",
+                 servers + 1, device, servers);
+    tunnel_line(t, full ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, line);
+}
+
 void tunnel_say_names(struct tunnel *t)
 {
-    const struct routing *routing = &t->netstate.routing;
-    const char *device = t->profile->device;
-    char servers[2 * IP_ADDR_STRLEN + 4], line[384];
+    const bool full = takes_everything(&t->netstate.routing);
+    char servers[SERVERS_SIZE], line[LINE_SIZE];
+    bool fresh = new_name_servers(t, servers);
 
-    if (!new_name_servers(t, servers, sizeof(servers)))
+    fresh = (fresh && servers[0]) || (full && !t->full_said);
+    t->full_said = full;
+    if (!fresh)
         return;
-    if (access(RESOLVED, F_OK) < 0) {
+    if (access(RESOLVED, F_OK) == 0) {
+        say_resolved(t, servers, full);
+    } else if (servers[0]) {
         snprintf(line, sizeof(line),
                  "the server names name servers (%s), which are not applied: to use them, write "
                  "\"nameserver ADDRESS\" for each into /etc/resolv.conf, before the others",
                  servers + 1);
         tunnel_line(t, LOG_LEVEL_INFO, line);
-        return;
     }
-    snprintf(line, sizeof(line),
-             "the server names name servers (%s), which are not applied: to use them, run "
-             "`resolvectl dns %s%s`",
-             servers + 1, device, servers);
-    tunnel_line(t, LOG_LEVEL_INFO, line);
-    if (!routing_has_default(routing->routes, routing->n_routes))
-        return;
-    snprintf(line, sizeof(line), "and for all names `resolvectl domain %s ~.`", device);
-    tunnel_line(t, LOG_LEVEL_INFO, line);
 }

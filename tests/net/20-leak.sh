@@ -261,9 +261,20 @@ client_start alice
 check "the client connects" client_connected alice
 check "it says that there is no IPv6" grep -q 'no IPv6 address: IPv6 is unreachable' "$T/client-alice.log"
 check "and which name servers it does not apply" grep -q 'name servers (10.8.0.1), which are not applied' "$T/client-alice.log"
+check "which is no warning without systemd-resolved" sh -c "! grep -q 'looked up beside' '$T/client-alice.log'"
 check "status shows them" sh -c "ip netns exec $CLI '$BIN/vpnctl' -j -s '$T/alice.sock' status | tr -d ' \n' | grep -q '\"dns\":\[\"10.8.0.1\"\]'"
 check "IPv4 goes through it" reaches 198.51.100.1
 quiet "IPv6 that the tunnel does not carry"
+stop "$CLIENT"
+# Where systemd-resolved seems to be at work.
+: >"$T/client-alice.log"
+ip netns exec "$CLI" unshare -m sh -c "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/resolve &&
+    exec '$BIN/vpn-client' -c '$T/alice.yaml'" >"$T/client-alice.log" 2>&1 &
+CLIENT=$!
+PIDS+=($CLIENT)
+check "the client connects" client_connected alice
+check "it warns of names that are looked up outside" grep -q 'warning: names are still looked up beside .*resolvectl dns tun0 10.8.0.1. and .resolvectl domain tun0 ~' "$T/client-alice.log"
+check "once" sh -c "[ \$(grep -c 'looked up beside' '$T/client-alice.log') = 1 ]"
 stop "$CLIENT"
 
 # ---- a host without IPv6 ---------------------------------------------------------------------------
