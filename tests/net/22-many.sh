@@ -122,19 +122,24 @@ check "a look at the kernel" wait_for 5 ran
 check "that finds nothing sends nothing ($operations operations so far)" test "$(kernel operations)" = "$operations"
 
 # ---- drift -----------------------------------------------------------------------------------------
-repaired() { # DESCRIPTION COMMAND... -- CONDITION: undone; how fast is told, a busy machine is slow
-    local what=$1 command=() at
-    shift
-    while [ "$1" != -- ]; do command+=("$1"); shift; done
-    shift
-    "${command[@]}" || { not_ok "$what: it could not be done"; return; }
-    at=${EPOCHREALTIME/./}
-    if wait_for 5 sh -c "$*"; then ok "$what: put right after $(((${EPOCHREALTIME/./} - at) / 1000)) ms"; else not_ok "$what: not put right"; fi
+# repaired DESCRIPTION COMMAND CONDITION, N standing for a tunnel's number: undone always, and within
+# a second unless the machine is too busy three times in a row.
+repaired() {
+    local what=$1 n at ms best=99999
+    for n in 105 106 107; do
+        sh -c "${2//N/$n}" || { not_ok "$what: it could not be done"; return; }
+        at=${EPOCHREALTIME/./}
+        wait_for 10 sh -c "${3//N/$n}" || { not_ok "$what: not put right"; return; }
+        ms=$(((${EPOCHREALTIME/./} - at) / 1000))
+        [ $ms -ge $best ] || best=$ms
+        [ $best -gt $((1000 * PATIENCE)) ] || break
+    done
+    if [ $best -le $((1000 * PATIENCE)) ]; then ok "$what: put right after $best ms"; else not_ok "$what: put right after $best ms"; fi
 }
-repaired "a rule was removed" ip -n "$CLI" rule del pref 10105 -- "ip -n $CLI rule | grep -q '^10105:'"
-repaired "a table was flushed" ip -n "$CLI" route flush table 107 -- "[ \$(ip -n $CLI route show table 107 | wc -l) = 2 ]"
-repaired "a device was taken down" ip -n "$CLI" link set tun109 down -- "ip -n $CLI route show table 109 | grep -q '^default dev tun109'"
-repaired "an address was removed" ip -n "$CLI" addr flush dev tun110 -- "ip -n $CLI addr show dev tun110 | grep -q 'inet 10.8'"
+repaired "a rule was removed" "ip -n $CLI rule del pref 10N" "ip -n $CLI rule | grep -q '^10N:'"
+repaired "a table was flushed" "ip -n $CLI route flush table N" "[ \$(ip -n $CLI route show table N | wc -l) = 2 ]"
+repaired "a device was taken down" "ip -n $CLI link set tunN down" "ip -n $CLI route show table N | grep -q '^default dev tunN'"
+repaired "an address was removed" "ip -n $CLI addr flush dev tunN" "ip -n $CLI addr show dev tunN | grep -q 'inet 10.8'"
 check "each uid's traffic leaves by its own tunnel again" own_tunnel
 check "it was said" grep -q 'rule 10105.* was removed.*put back' "$T/client-many.log"
 before >"$T/during"
