@@ -11,6 +11,10 @@
  * a worker that has run dry looks again for a short while before it sleeps, but only if the lane
  * was awake when the last batch was done.  One that had to be woken will take longer than that, and
  * may be waiting for this very core.
+ *
+ * For the same reason a sleeping lane is not woken for each of many batches: it is told when
+ * nothing is left to do, and after so many that its other work waits no longer than a time slice
+ * would make it wait.  A batch alone is told of at once.
  */
 #include "enclave/worker.h"
 
@@ -24,6 +28,8 @@
 
 /* How often an idle worker looks again before it sleeps: 5 to 10 µs in all. */
 #define SPINS        200
+/* Batches that a sleeping lane is told of together: 64 KiB take about 50 µs. */
+#define TOGETHER     4
 /* How deep below worker_main() calls may have left something on the stack. */
 #define STACK_TRACES 16384
 /* How long those at work may take to notice that the process ends; a batch takes under 1 ms. */
@@ -105,18 +111,22 @@ static void serve_batch(struct worker *w, const struct ring_entry *entry)
     memcpy(slot->packets, w->packets, entry->count * sizeof(w->packets[0]));
 }
 
-static void ring_bell(struct worker *w)
+/* The lane sees what is done by itself, unless it sleeps. */
+static void tell_lane(struct worker *w)
 {
-    uint8_t byte = 0;
+    uint8_t bell = 0;
 
+    w->lane_slept = ring_wants_bell(&w->complete);
     /* A full socket has bells enough in it. */
-    (void)send(w->doorbell, &byte, sizeof(byte), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (w->lane_slept)
+        (void)send(w->doorbell, &bell, sizeof(bell), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 int worker_serve(struct worker *w)
 {
     struct epoch *epoch = keystore_epoch(w->transport.ks);
     struct ring_entry entry;
+    unsigned int untold = 0;
     int batches = 0;
     int rc;
 
@@ -127,11 +137,14 @@ int worker_serve(struct worker *w)
         rc = ring_push(&w->complete, entry);
         if (rc < 0)
             return rc;
-        w->lane_slept = ring_wants_bell(&w->complete);
-        if (w->lane_slept)
-            ring_bell(w);
         batches++;
+        if (++untold == TOGETHER) {
+            tell_lane(w);
+            untold = 0;
+        }
     }
+    if (untold > 0)
+        tell_lane(w);
     return rc < 0 ? rc : batches;
 }
 

@@ -21,9 +21,12 @@
  * run side by side.  Then it sleeps with the ring's flag set.  Watching the ring instead would burn
  * a core that the worker, the kernel or the hosts at both ends of a stream can use: measured, it
  * costs throughput.  Only the packet that comes after a silence is worth it, a keystroke or a ping:
- * then cores are idle and slow to wake, and two of a packet's six wake-ups can be spared.  When all
- * slots are under way, sockets and queues are left alone: the kernel's buffers are the queue,
- * and a full one pushes back on the sender.
+ * then cores are idle and slow to wake, and two of a packet's six wake-ups can be spared.
+ *
+ * While the worker has something, a sleeping lane is woken by its results alone.  What arrives
+ * meanwhile stays in the sockets and queues, for microseconds, and is then a batch and not many
+ * wake-ups: the more there is to do, the fewer there are.  The kernel's buffers are the queue, and
+ * a full one pushes back on the sender.
  *
  * Nothing here locks, allocates or logs.
  */
@@ -41,7 +44,7 @@
 #define CALM_MS     4
 #define PATIENCE_NS 200000
 #define LOOKS       8 /* pauses between two looks */
-/* How long a stopping lane waits for what is under way. */
+/* How long a stopping lane waits for what is under way, and any lane for a worker that hangs. */
 #define DRAIN_MS    200
 
 /* What an epoll event belongs to. */
@@ -314,14 +317,13 @@ static void tell_broken(struct lane *l)
     lane_event(l, &event, NULL, 0);
 }
 
-/* With every slot for traffic under way there is nothing to read into: wait for the doorbell alone.
- */
+/* The doorbell alone while the worker has something, else whatever comes. */
 static int wait_events(struct lane *l, struct epoll_event *events, int max, bool may_block)
 {
     int timeout = may_block && ring_sleep(&l->complete) ? 1000 : 0;
     int n;
 
-    if (timeout && l->n_free <= LANE_SPARE) {
+    if (timeout && l->under_way) {
         uint8_t bells[64];
 
         n = recv(l->doorbell, bells, sizeof(bells), 0) == 0 ? -1 : 0;
@@ -384,11 +386,11 @@ static void lane_loop(struct lane *l)
 
 void *lane_main(void *arg)
 {
-    const struct timeval second = {.tv_sec = 1}; /* for wait_events() */
+    const struct timeval hang = {.tv_usec = DRAIN_MS * 1000};
     struct lane *l = arg;
     unsigned int i;
 
-    (void)setsockopt(l->doorbell, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+    (void)setsockopt(l->doorbell, SOL_SOCKET, SO_RCVTIMEO, &hang, sizeof(hang));
     if (!l->resumed) {
         l->n_free = l->under_way = 0;
         for (i = 0; i < RING_SLOTS; i++)
