@@ -354,6 +354,7 @@ static int start(const struct options *options, const struct profile *profile)
 
 int main(int argc, char **argv)
 {
+    static const int early[] = {SIGHUP, SIGUSR1};
     struct profile *profile = NULL;
     struct options options;
     int rc = parse_options(argc, argv, &options);
@@ -362,6 +363,7 @@ int main(int argc, char **argv)
         return rc;
     if (options.unblock)
         return unblock();
+    (void)loop_signals_hold(early, ARRAY_SIZE(early));
     rc = load(options.config, &profile);
     if (rc < 0)
         rc = rc == -EACCES || rc == -EPERM ? EX_NOPERM : EX_CONFIG;
