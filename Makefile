@@ -107,9 +107,11 @@ SERVER_SRC += daemon/change.c daemon/choose.c daemon/config_diff.c daemon/confir
               daemon/desired.c daemon/events.c daemon/follow.c daemon/history.c daemon/history_file.c \
               daemon/keeper.c daemon/listen.c
 SERVER_SRC += daemon/history_record.c daemon/shaper.c $(QOS)
+SERVER_SRC += netlink/status_json.c
 SERVER_SRC += daemon/firewall.c daemon/netfilter.c daemon/forwarding.c
 CLIENT_SRC := client/firewall.c client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/tunnel_names.c client/login.c client/timers.c client/stale.c client/resolve.c client/dns.c client/routing.c client/netstate.c client/neighbours.c client/trust.c client/keeper.c client/pushed.c client/device_id.c $(PROFILE) common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
+CLIENT_SRC += netlink/status_json.c
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
               client/cmd_user.c client/cmd_kick.c client/cmd_qos.c client/cmd_identity.c client/password.c client/render.c \
               $(PROFILE) $(CONFIG) $(COMMON_BASE) common/log.c common/ctl.c common/ctl_call.c $(COMMON_CONF)
@@ -186,7 +188,7 @@ $(eval $(call test,test_firewall,unit,netlink/firewall.c netlink/object.c common
 $(eval $(call test,test_reconcile,net,$(NETLINK) $(IP),libnl-3.0))
 $(eval $(call test,test_reconcile,unit,tests/unit/fake_kernel.c $(NET_PURE) $(NET_ENGINE) $(IP)))
 $(eval $(call test,test_no_memory,unit,tests/unit/fake_kernel.c $(NET_PURE) $(NET_ENGINE) $(IP)))
-$(eval $(call test,test_keeper,unit,tests/unit/fake_kernel.c daemon/keeper.c $(NET_PURE) $(NET_ENGINE) $(IP),jansson))
+$(eval $(call test,test_keeper,unit,tests/unit/fake_kernel.c daemon/keeper.c netlink/status_json.c $(NET_PURE) $(NET_ENGINE) $(IP),jansson))
 MEMORY_WRAP := -Wl,--wrap=calloc,--wrap=malloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup
 $(B)/tests/unit/test_no_memory $(B)/tests/unit/test_keeper: ALL_LDFLAGS += $(MEMORY_WRAP)
 $(eval $(call test,test_plan,unit,tests/unit/fake_kernel.c $(NET_PURE) $(NET_ENGINE) $(IP)))

@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/version.h"
 #include "daemon/datapath/report.h"
+#include "netlink/status_json.h"
 
 const char *client_drop_name(unsigned int drop)
 {
@@ -103,14 +104,7 @@ static json_t *report_kernel(const struct client *c)
     json_t *out;
 
     keeper_status(c->keeper, &s);
-    out = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "in_sync", (int)s.in_sync,
-                    "wanted", (json_int_t)s.wanted, "waiting", (json_int_t)s.waiting, "refused",
-                    (json_int_t)s.refused, "clashes", (json_int_t)s.clashes, "drifted",
-                    (json_int_t)s.drifted, "drifts", (json_int_t)s.drifts, "operations",
-                    (json_int_t)s.operations, "runs", (json_int_t)s.runs, "resyncs",
-                    (json_int_t)s.resyncs);
-    if (out && s.error[0])
-        json_object_set_new(out, "error", json_string(s.error));
+    out = net_status_json(&s);
     if (out && s.last_drift_ms)
         json_object_set_new(out, "last_drift", report_mono(c, s.last_drift_ms));
     return out;

@@ -17,6 +17,7 @@
 #include "netlink/firewall.h"
 #include "netlink/noun.h"
 #include "netlink/reconcile.h"
+#include "netlink/status_json.h"
 
 #define SHARE 4 /* of the thread's time, the engine gets at most 1 / SHARE */
 
@@ -340,14 +341,7 @@ json_t *keeper_report(struct server *s)
     json_t *out;
 
     net_reconciler_status(s->keeper->engine, &status);
-    out = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "in_sync", status.in_sync,
-                    "wanted", (json_int_t)status.wanted, "waiting", (json_int_t)status.waiting,
-                    "refused", (json_int_t)status.refused, "clashes", (json_int_t)status.clashes,
-                    "drifted", (json_int_t)status.drifted, "drifts", (json_int_t)status.drifts,
-                    "operations", (json_int_t)status.operations, "runs", (json_int_t)status.runs,
-                    "resyncs", (json_int_t)status.resyncs);
-    if (out && status.error[0])
-        json_object_set_new(out, "error", json_string(status.error));
+    out = net_status_json(&status);
     if (out && status.last_drift_ms)
         json_object_set_new(
             out, "last_drift",

@@ -235,11 +235,37 @@ static void not_looked_at(void **state)
     assert_string_equal(state_of_rule(), "in place");
 }
 
+static void reported(void **state)
+{
+    json_t *report = keeper_report(&server);
+
+    (void)state;
+    assert_true(json_is_true(json_object_get(report, "in_sync")));
+    assert_int_equal(json_integer_value(json_object_get(report, "wanted")), 1);
+    assert_int_equal(json_integer_value(json_object_get(report, "operations")), 1);
+    assert_null(json_object_get(report, "error"));
+    assert_null(json_object_get(report, "last_drift"));
+    json_decref(report);
+
+    fake_remove(&fake, net_set_at(fake.objects, net_set_count(fake.objects) - 1));
+    pass(60000);
+    fake.dump_rc = -EPERM;
+    fake.dump_times = 1;
+    pass(60000);
+    report = keeper_report(&server);
+    assert_false(json_is_true(json_object_get(report, "in_sync")));
+    assert_int_equal(json_integer_value(json_object_get(report, "drifts")), 1);
+    assert_string_equal(json_string_value(json_object_get(report, "error")), strerror(EPERM));
+    assert_true(json_is_integer(json_object_get(report, "last_drift")));
+    json_decref(report);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_when_it_changes),
         cmocka_unit_test_setup_teardown(not_looked_at, setup, teardown),
+        cmocka_unit_test_setup_teardown(reported, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
