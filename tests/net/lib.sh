@@ -164,7 +164,7 @@ server_start() { # [OPTION...]: leaves the pid in SERVER
     ip netns exec "$SRV" "$BIN/vpn-server" -v -c "$T/etc/vpn.yaml" "$@" >"$T/server.log" 2>&1 &
     SERVER=$!
     PIDS+=("$SERVER")
-    wait_for 10 grep -q ': running\|^running' "$T/server.log"
+    wait_for 10 grep -qE '(^|: )running$' "$T/server.log" # not "...: running the configuration that"
 }
 client_start() { # NAME [OPTION...]: leaves the pid in CLIENT
     local name=$1
