@@ -167,10 +167,12 @@ static void soon(struct net_reconciler *r, uint64_t at_ms)
         r->due_ms = at_ms;
 }
 
-static void failed(struct run *run, const struct err *err)
+static void failed(struct run *run, int rc, struct err *err)
 {
     struct net_reconciler *r = run->r;
 
+    if (!err->msg[0])
+        err_set(err, rc, "the kernel's state cannot be read or set: %s", strerror(-rc));
     if (strcmp(r->status.error, err->msg) != 0)
         engine_tell(r, NET_NEWS_FAILED, err->msg);
     snprintf(r->status.error, sizeof(r->status.error), "%.255s", err->msg);
@@ -258,7 +260,7 @@ static void reconcile(struct net_reconciler *r, uint64_t now_ms)
     r->status.last_run_ms = now_ms;
     rc = run_steps(&run, &nothing, &err);
     if (rc < 0)
-        failed(&run, &err);
+        failed(&run, rc, &err);
     engine_tell_rest(&run);
     if (rc == 0) {
         struct told former = r->told;
