@@ -242,6 +242,7 @@ KEYSTORE := enclave/keystore.c enclave/replay.c enclave/transport.c enclave/aead
 $(eval $(call test,test_ipc,unit,common/ipc.c))
 $(eval $(call test,test_ring,unit,common/ring.c))
 $(eval $(call test,test_epoch,unit))
+$(eval $(call test,test_link,unit,enclave/link.c common/ipc.c common/ring.c common/clock.c common/err.c))
 $(eval $(call test,test_inner,unit,common/inner.c common/ip.c common/wire.c))
 $(eval $(call test,test_keystore,unit,enclave/keystore.c enclave/replay.c common/ip.c common/clock.c,libsodium))
 $(eval $(call test,test_transport,unit,$(KEYSTORE) common/ip.c common/clock.c common/control.c common/inner.c common/wire.c,libsodium libgcrypt))
