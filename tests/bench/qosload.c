@@ -217,8 +217,13 @@ static void user_start(struct user *u, int ep, uint64_t us)
     u->asked = false;
 }
 
+/* At once: what a closed connection still has to send would pass for minutes, in what comes next.
+ */
 static void user_stop(struct user *u)
 {
+    const struct linger none = {.l_onoff = 1};
+
+    setsockopt(u->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
     close(u->fd);
     u->fd = -1;
 }
