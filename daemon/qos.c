@@ -367,6 +367,7 @@ static void tree_basics(struct qos_tree *tree, const struct config *config,
     /* By who might be connected, not by who is, or users would move as others come and go. */
     tree->nested = most + config->qos.n_classes > QOS_FLAT_MAX;
     tree->whole = qos_offload(config);
+    tree->split = !tree->whole && support->tbf;
     for (int d = 0; d < QOS_DIRECTIONS; d++)
         tree->total[d] = bits_total(config, (enum qos_direction)d) / 8;
     smallest_rates(tree, config);
@@ -478,6 +479,11 @@ size_t qos_complaints(const struct config *config, const struct qos_support *sup
         snprintf(out[n++], QOS_COMPLAINT_SIZE,
                  "this kernel has no fq_codel (module sch_fq_codel): packets of one user wait in "
                  "one line (bfifo), rates hold, delays within a user's own traffic are longer");
+    if (!support->tbf && !qos_offload(config))
+        snprintf(
+            out[n++], QOS_COMPLAINT_SIZE,
+            "this kernel has no tbf (module sch_tbf): packets that were merged to up to 64 KiB on "
+            "their way here are not cut up, and hold up the others of slow classes");
     for (int d = 0; tree && d < QOS_DIRECTIONS; d++) {
         if (tree->shaped[d] && tree->scaled[d])
             complain_scaled(tree, d, out[n++]);

@@ -1,13 +1,21 @@
+/* clang-format off */
 /*
  * Quality of service: users and their classes as a tree of the kernel's.
  *
  * Theory of operation
  * -------------------
- *   download: root of tun0                      upload: ingress of tun0 ─ mirred ─► ifb-tun0: the
- * same 1:  HTB, default 1:2 └─ 1:1  the total, rate = ceil ├─ 1:2       default leaf: users without
- * a class, anything else ├─ 1:10+N    user number N: rate, ceil and priority of the class ── leaf
- * qdisc 10+N: └─ 1:fd00+h  a shared class, all its users together filters: u32, hashed over the
- * last two bytes of the inner address, one entry for each
+ *   download: root of tun0          upload: ingress of tun0 ─ mirred ─► ifb-tun0: the same
+ *
+ *   1:  HTB, default 1:2
+ *   └─ 1:1  the total, rate = ceil
+ *      ├─ 1:2       default leaf: users without a class, anything else
+ *      ├─ 1:10+N    user number N: rate, ceil and priority of the class ── leaf qdisc 10+N:
+ *      └─ 1:fd00+h  a shared class, all its users together
+ *   filters: u32, hashed over the last two bytes of the inner address, one entry for each
+ *
+ * HTB sends a packet in one piece, and what this host forwards was merged where it came in, to up to
+ * 64 KiB: where the rates are too low for that (see qos_offload()), each tree hangs below a tbf,
+ * fffe:, which cuts them up.
  *
  * A user's number stays while the server runs, so a user's class has the same handle for as long as
  * the user is connected, whatever else happens: it is changed in place and keeps what it has
@@ -30,6 +38,7 @@
  *
  * Pure: no system call, clock or log line.
  */
+/* clang-format on */
 #ifndef DAEMON_QOS_H
 #define DAEMON_QOS_H
 
@@ -62,6 +71,7 @@ struct qos_support {
     bool htb;
     bool u32;
     bool ifb; /* with ingress and mirred: upload */
+    bool tbf;
     bool fq_codel;
 };
 
@@ -100,6 +110,7 @@ struct qos_tree {
     bool shaped[QOS_DIRECTIONS];
     uint32_t mtu;
     bool whole; /* super-packets pass unsplit: see qos_offload() */
+    bool split; /* or else a qdisc above the tree splits them */
     enum net_qdisc_kind leaf_kind;
     bool nested;
     uint64_t total[QOS_DIRECTIONS];    /* bytes per second */
@@ -155,7 +166,7 @@ int qos_lower(const struct config *config, const struct qos_support *support,
               struct net_set *set, size_t *left, struct err *err);
 
 /**
- * qos_offload() - may packets of up to 64 KiB pass the trees whole?
+ * qos_offload() - may packets of up to 64 KiB pass the trees whole, and the TUN?
  *
  * HTB sends a packet as a whole.  A super-packet of 64 KiB holds up a 5 Mbit class for 104 ms, all
  * others below a total of 100 Mbit for 5 ms and more; so they are left whole only where the totals
@@ -164,7 +175,7 @@ int qos_lower(const struct config *config, const struct qos_support *support,
 bool qos_offload(const struct config *config);
 
 #define QOS_COMPLAINT_SIZE 256
-#define QOS_COMPLAINTS_MAX 5
+#define QOS_COMPLAINTS_MAX 6
 
 /**
  * qos_complaints() - what of the wish this kernel, or this tree, cannot fulfil

@@ -28,7 +28,9 @@
 #define PREF          1
 #define PARENT_MINOR  1 /* the class that has the total */
 #define DEFAULT_MINOR 2
-#define NODE_HASHES   3071 /* of NET_U32_NODE_MAX: the rest is room to move up */
+#define SPLIT_MAJOR   0xfffe
+#define SPLIT_RATE    UINT64_C(12500000000) /* bytes per second: nobody waits for it */
+#define NODE_HASHES   3071                  /* of NET_U32_NODE_MAX: the rest is room to move up */
 #define FLOOR_BYTES_S 1000
 
 #define TABLE_HOSTS(f)    ((f) == 4 ? 1u : 2u)
@@ -286,11 +288,32 @@ static int add_groups(const struct lowering *l)
     return rc;
 }
 
+/*
+ * HTB sends a packet as a whole, and what this host forwards has been merged where it came in, to
+ * up to 64 KiB: a TUN without offloads cuts it up only after it has passed the tree.  tbf does so
+ * before (tbf_segment), and what hangs below sees packets that fit the device.
+ */
+static int add_splitter(const struct lowering *l, uint32_t *below)
+{
+    struct net_qdisc tbf = {.parent = NET_TC_ROOT,
+                            .handle = NET_TC_HANDLE(SPLIT_MAJOR, 0),
+                            .kind = NET_QDISC_TBF,
+                            .tbf = {.rate_bytes_s = SPLIT_RATE, .max_bytes = l->tree->mtu}};
+
+    *below = NET_TC_HANDLE(SPLIT_MAJOR, 1);
+    return net_set_add_qdisc(l->set, l->dev, &tbf);
+}
+
 static int add_tree(const struct lowering *l)
 {
     const struct qos_tree *tree = l->tree;
-    int rc = add_root(l, NET_TC_ROOT, NET_TC_HANDLE(1, 0));
+    uint32_t top = NET_TC_ROOT;
+    int rc = 0;
 
+    if (tree->split)
+        rc = add_splitter(l, &top);
+    if (rc == 0)
+        rc = add_root(l, top, NET_TC_HANDLE(1, 0));
     if (rc == 0)
         rc = add_groups(l);
     for (size_t i = 0; rc == 0 && i < tree->n_ready; i++)

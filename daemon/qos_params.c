@@ -42,6 +42,12 @@ static uint64_t time_us(uint64_t bytes, uint64_t bytes_s)
     return bytes * 1000000 / (bytes_s ? bytes_s : 1);
 }
 
+/* That a class may have to send in one piece. */
+static uint64_t largest_packet(const struct qos_tree *tree)
+{
+    return tree->split ? tree->mtu : SUPER_BYTES;
+}
+
 static uint32_t burst_us(uint32_t mtu, uint64_t bytes_s)
 {
     /* A minute is more than any burst, and fits the kernel's number. */
@@ -51,7 +57,7 @@ static uint32_t burst_us(uint32_t mtu, uint64_t bytes_s)
 void qos_class_params(const struct qos_tree *tree, enum qos_direction direction,
                       struct net_class *cls)
 {
-    uint64_t packet = tree->whole ? SUPER_BYTES : tree->mtu;
+    uint64_t packet = largest_packet(tree);
 
     cls->burst_us = burst_us(tree->mtu, cls->rate_bytes_s);
     cls->cburst_us = burst_us(tree->mtu, cls->ceil_bytes_s);
@@ -70,7 +76,7 @@ void qos_class_params(const struct qos_tree *tree, enum qos_direction direction,
 static void fq_params(const struct qos_tree *tree, uint64_t rate, uint64_t ceil,
                       struct net_fq_codel *fq)
 {
-    uint64_t packet = tree->whole ? SUPER_BYTES : tree->mtu;
+    uint64_t packet = largest_packet(tree);
     uint64_t queue = ceil * FQ_QUEUE_MS / 1000;
 
     fq->flows = FQ_FLOWS;
@@ -87,7 +93,7 @@ static void fq_params(const struct qos_tree *tree, uint64_t rate, uint64_t ceil,
 void qos_leaf_params(const struct qos_tree *tree, uint64_t rate, uint64_t ceil,
                      struct net_qdisc *qdisc)
 {
-    uint64_t packet = tree->whole ? SUPER_BYTES : tree->mtu;
+    uint64_t packet = largest_packet(tree);
 
     qdisc->kind = tree->leaf_kind;
     if (qdisc->kind == NET_QDISC_FQ_CODEL)

@@ -68,13 +68,15 @@ static void probe(struct shaper *shaper)
     if (net_tc_probe(shaper->conn, &kinds, &err) < 0) {
         /* Then what is refused is told one by one. */
         log_warning("qos: cannot find out what this kernel can do: %s", err.msg);
-        kinds = (struct net_tc_kinds){.htb = true, .u32 = true, .ifb = true, .redirect = true};
+        kinds = (struct net_tc_kinds){
+            .htb = true, .u32 = true, .ifb = true, .redirect = true, .tbf = true};
     }
     shaper->support = (struct qos_support){
         .htb = kinds.htb,
         .u32 = kinds.u32,
         .ifb = kinds.ifb && kinds.redirect,
         .fq_codel = kinds.fq_codel,
+        .tbf = kinds.tbf,
     };
 }
 

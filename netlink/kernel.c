@@ -184,7 +184,10 @@ static bool hangs_on(const struct net_object *object, const struct net_object *a
         return false;
     switch (object->kind) {
     case NET_KIND_QDISC:
-        return !at_qdisc && object->qdisc.parent == handle;
+        if (at_qdisc)
+            return above->qdisc.kind == NET_QDISC_TBF &&
+                   net_tc_below(&above->qdisc, object->qdisc.parent);
+        return object->qdisc.parent == handle;
     case NET_KIND_CLASS:
         return object->cls.parent == handle;
     default:

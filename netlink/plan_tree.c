@@ -79,9 +79,11 @@ static const struct net_object *tree_find(const struct net_tree *tree,
                                           uint32_t handle)
 {
     struct net_object id = {.kind = NET_KIND_CLASS, .cls = {.ifindex = ifindex, .handle = handle}};
+    const struct net_object *qdisc = net_tree_qdisc(tree, child->dev, handle);
 
-    if (NET_TC_MINOR(handle) == 0)
-        return net_tree_qdisc(tree, child->dev, handle);
+    /* A class that is there by itself is no object of its own. */
+    if (NET_TC_MINOR(handle) == 0 || (qdisc && qdisc->qdisc.kind == NET_QDISC_TBF))
+        return qdisc;
     memcpy(id.dev, child->dev, sizeof(id.dev));
     return net_set_find(tree->set, &id);
 }

@@ -1,4 +1,4 @@
-/* Queueing disciplines over rtnetlink: HTB, fq_codel, bfifo, ingress, clsact. */
+/* Queueing disciplines over rtnetlink: HTB, fq_codel, bfifo, tbf, ingress, clsact. */
 #include "netlink/qdisc.h"
 
 #include <errno.h>
@@ -99,6 +99,36 @@ static int parse_bfifo(const struct nlattr *options, struct net_qdisc *qdisc)
     return 0;
 }
 
+/*
+ * The kernel keeps the largest packet as its time at the rate and shows that, rounded; so we write
+ * it as the limit as well, which is shown as written and is otherwise the length of a queue that
+ * what hangs below takes the place of (tbf_change, tbf_dump).
+ */
+static int parse_tbf(const struct nlattr *options, struct net_qdisc *qdisc)
+{
+    struct tc_tbf_qopt opt;
+    struct nlattr *attr;
+    bool seen = false;
+    int left;
+
+    nla_for_each_nested(attr, options, left)
+    {
+        if (nla_type(attr) == TCA_TBF_PARMS) {
+            if (net_tc_attr(attr, &opt, sizeof(opt)) < 0)
+                return -EBADMSG;
+            if (qdisc->tbf.rate_bytes_s == 0)
+                qdisc->tbf.rate_bytes_s = opt.rate.rate;
+            qdisc->tbf.max_bytes = opt.limit;
+            qdisc->has_more = opt.peakrate.rate != 0 || opt.rate.overhead != 0;
+            seen = true;
+        } else if (nla_type(attr) == TCA_TBF_RATE64 &&
+                   net_tc_attr(attr, &qdisc->tbf.rate_bytes_s, sizeof(uint64_t)) < 0) {
+            return -EBADMSG;
+        }
+    }
+    return seen ? 0 : -EBADMSG;
+}
+
 static int parse_options(const struct nlattr *options, struct net_qdisc *qdisc)
 {
     switch (qdisc->kind) {
@@ -108,6 +138,8 @@ static int parse_options(const struct nlattr *options, struct net_qdisc *qdisc)
         return options ? parse_fq(options, qdisc) : -EBADMSG;
     case NET_QDISC_BFIFO:
         return options ? parse_bfifo(options, qdisc) : -EBADMSG;
+    case NET_QDISC_TBF:
+        return options ? parse_tbf(options, qdisc) : -EBADMSG;
     case NET_QDISC_INGRESS:
     case NET_QDISC_CLSACT:
     case NET_QDISC_OTHER:
@@ -215,6 +247,25 @@ static int put_fq(struct nl_msg *msg, enum net_tc_verb verb, const struct net_fq
     return rc < 0 ? -EMSGSIZE : nla_nest_end(msg, nest);
 }
 
+static int put_tbf(struct nl_msg *msg, const struct net_tbf *tbf)
+{
+    struct tc_tbf_qopt opt = {
+        .rate = {.linklayer = TC_LINKLAYER_ETHERNET, /* no table, as for HTB's classes */
+                 .rate = tbf->rate_bytes_s > UINT32_MAX ? UINT32_MAX : (uint32_t)tbf->rate_bytes_s},
+        .limit = tbf->max_bytes,
+    };
+    struct nlattr *nest = nla_nest_start(msg, TCA_OPTIONS);
+    int rc;
+
+    if (!nest)
+        return -EMSGSIZE;
+    rc = nla_put(msg, TCA_TBF_PARMS, sizeof(opt), &opt);
+    rc |= nla_put_u32(msg, TCA_TBF_BURST, tbf->max_bytes);
+    if (tbf->rate_bytes_s > UINT32_MAX)
+        rc |= nla_put_u64(msg, TCA_TBF_RATE64, tbf->rate_bytes_s);
+    return rc < 0 ? -EMSGSIZE : nla_nest_end(msg, nest);
+}
+
 static int put_options(struct nl_msg *msg, enum net_tc_verb verb, const struct net_qdisc *qdisc)
 {
     struct tc_fifo_qopt fifo = {.limit = qdisc->bfifo_limit_bytes};
@@ -226,6 +277,8 @@ static int put_options(struct nl_msg *msg, enum net_tc_verb verb, const struct n
         return put_fq(msg, verb, &qdisc->fq);
     case NET_QDISC_BFIFO:
         return nla_put(msg, TCA_OPTIONS, sizeof(fifo), &fifo);
+    case NET_QDISC_TBF:
+        return put_tbf(msg, &qdisc->tbf);
     case NET_QDISC_INGRESS:
     case NET_QDISC_CLSACT:
     case NET_QDISC_OTHER:

@@ -1,4 +1,4 @@
-/* Queueing disciplines over rtnetlink: HTB, fq_codel, bfifo, ingress, clsact. */
+/* Queueing disciplines over rtnetlink: HTB, fq_codel, bfifo, tbf, ingress, clsact. */
 #ifndef NETLINK_QDISC_H
 #define NETLINK_QDISC_H
 

@@ -247,6 +247,7 @@ static int read_below(struct reader *r, const struct net_qdisc *qdisc)
         return rc < 0 ? rc : read_kind(r, NET_KIND_FILTER, &scope);
     case NET_QDISC_FQ_CODEL:
     case NET_QDISC_BFIFO:
+    case NET_QDISC_TBF:
     case NET_QDISC_OTHER:
         break;
     }

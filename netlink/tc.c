@@ -15,9 +15,10 @@
 const char *net_qdisc_kind_name(enum net_qdisc_kind kind)
 {
     static const char *const names[] = {
-        [NET_QDISC_HTB] = "htb",       [NET_QDISC_FQ_CODEL] = "fq_codel",
-        [NET_QDISC_BFIFO] = "bfifo",   [NET_QDISC_INGRESS] = "ingress",
-        [NET_QDISC_CLSACT] = "clsact", [NET_QDISC_OTHER] = "other",
+        [NET_QDISC_HTB] = "htb",         [NET_QDISC_FQ_CODEL] = "fq_codel",
+        [NET_QDISC_BFIFO] = "bfifo",     [NET_QDISC_TBF] = "tbf",
+        [NET_QDISC_INGRESS] = "ingress", [NET_QDISC_CLSACT] = "clsact",
+        [NET_QDISC_OTHER] = "other",
     };
 
     return names[kind];
@@ -64,6 +65,11 @@ enum net_tc_diff net_qdisc_diff(const struct net_qdisc *want, const struct net_q
         return fq_diff(&want->fq, &have->fq);
     case NET_QDISC_BFIFO:
         return want->bfifo_limit_bytes == have->bfifo_limit_bytes ? NET_TC_SAME : NET_TC_CHANGE;
+    case NET_QDISC_TBF:
+        return want->tbf.rate_bytes_s == have->tbf.rate_bytes_s &&
+                       want->tbf.max_bytes == have->tbf.max_bytes
+                   ? NET_TC_SAME
+                   : NET_TC_CHANGE;
     case NET_QDISC_INGRESS:
     case NET_QDISC_CLSACT:
         return NET_TC_SAME;
@@ -232,6 +238,8 @@ static void append_time(char *buf, const char *word, uint32_t us)
 
 const char *net_qdisc_format(const struct net_qdisc *qdisc, const char *dev, char *buf)
 {
+    char rate[32];
+
     buf[0] = '\0';
     append(buf, "qdisc %s ",
            qdisc->kind == NET_QDISC_OTHER ? qdisc->other : net_qdisc_kind_name(qdisc->kind));
@@ -242,6 +250,9 @@ const char *net_qdisc_format(const struct net_qdisc *qdisc, const char *dev, cha
         append(buf, " default 0x%x", qdisc->htb_default);
     if (qdisc->kind == NET_QDISC_BFIFO)
         append(buf, " limit %ub", qdisc->bfifo_limit_bytes);
+    if (qdisc->kind == NET_QDISC_TBF)
+        append(buf, " rate %s burst %ub", net_rate_format(qdisc->tbf.rate_bytes_s, rate),
+               qdisc->tbf.max_bytes);
     if (qdisc->kind == NET_QDISC_FQ_CODEL) {
         append(buf, " limit %up flows %u quantum %u", qdisc->fq.limit, qdisc->fq.flows,
                qdisc->fq.quantum);

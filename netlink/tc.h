@@ -77,6 +77,7 @@ enum net_qdisc_kind {
     NET_QDISC_HTB,
     NET_QDISC_FQ_CODEL,
     NET_QDISC_BFIFO,
+    NET_QDISC_TBF,     /* splits what is too large; its one class, minor 1, is there by itself */
     NET_QDISC_INGRESS, /* only carries filters for what the device receives */
     NET_QDISC_CLSACT,  /* the same for both directions */
     NET_QDISC_OTHER,   /* read only: a kind we never write */
@@ -92,6 +93,13 @@ struct net_fq_codel {
     bool ecn;
 };
 
+/* Above all other qdiscs, at a rate that nobody reaches: a super-packet is cut into its segments.
+ */
+struct net_tbf {
+    uint64_t rate_bytes_s;
+    uint32_t max_bytes; /* what is larger is split, or dropped where that cannot be */
+};
+
 struct net_qdisc {
     uint32_t ifindex;
     uint32_t parent; /* NET_TC_ROOT, NET_TC_INGRESS, or a class */
@@ -101,6 +109,7 @@ struct net_qdisc {
     uint32_t htb_default;       /* HTB: minor of the class for what no filter knows */
     struct net_fq_codel fq;     /* fq_codel */
     uint32_t bfifo_limit_bytes; /* bfifo */
+    struct net_tbf tbf;         /* tbf */
     bool has_more;              /* read only: set up in a way that we never write */
 };
 

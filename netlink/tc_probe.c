@@ -32,6 +32,13 @@ static bool try_qdisc(struct net_conn *conn, const struct net_qdisc *qdisc)
     return done(conn, net_qdisc_build(NET_TC_ADD, qdisc, &msg), &msg);
 }
 
+static void remove_qdisc(struct net_conn *conn, const struct net_qdisc *qdisc)
+{
+    struct nl_msg *msg = NULL;
+
+    done(conn, net_qdisc_build(NET_TC_DEL, qdisc, &msg), &msg);
+}
+
 static bool try_class(struct net_conn *conn, const struct net_class *cls)
 {
     struct nl_msg *msg = NULL;
@@ -70,6 +77,11 @@ static void try_tree(struct net_conn *conn, uint32_t ifindex, struct net_tc_kind
                                           .target_us = 5000,
                                           .interval_us = 100000,
                                           .memory_limit = 65536}};
+    const struct net_qdisc tbf = {.ifindex = ifindex,
+                                  .parent = cls.handle,
+                                  .handle = NET_TC_HANDLE(3, 0),
+                                  .kind = NET_QDISC_TBF,
+                                  .tbf = {.rate_bytes_s = 125000000, .max_bytes = 1500}};
     const struct net_filter filter = {.ifindex = ifindex,
                                       .parent = htb.handle,
                                       .pref = 1,
@@ -80,6 +92,9 @@ static void try_tree(struct net_conn *conn, uint32_t ifindex, struct net_tc_kind
     out->htb = try_qdisc(conn, &htb) && try_class(conn, &cls);
     out->u32 = out->htb && try_filter(conn, &filter);
     out->fq_codel = out->htb && try_qdisc(conn, &leaf);
+    if (out->fq_codel)
+        remove_qdisc(conn, &leaf);
+    out->tbf = out->htb && try_qdisc(conn, &tbf);
 }
 
 static void try_ingress(struct net_conn *conn, uint32_t ifindex, struct net_tc_kinds *out)

@@ -12,6 +12,7 @@ struct net_tc_kinds {
     bool htb;
     bool fq_codel;
     bool u32;
+    bool tbf;
     bool ifb;
     bool redirect; /* an ingress qdisc, with mirred in a u32 filter */
 };

@@ -49,7 +49,7 @@ static void run(const char *command)
 }
 
 /* This kernel's leaf is bfifo, or fq_codel where tests/vm/run has one. */
-static struct qos_support support = {.htb = true, .u32 = true, .ifb = true};
+static struct qos_support support = {.htb = true, .u32 = true, .ifb = true, .tbf = true};
 
 static struct net_set *wish(void)
 {
@@ -124,6 +124,32 @@ static void test_nested(void **state)
     }
 }
 
+/* Fast enough for whole super-packets, and slow again: the tree moves below what splits them. */
+static void test_split(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        _cleanup_(net_set_freep) struct net_set *set = NULL;
+        size_t splitters = 0;
+
+        random_world(30);
+        for (size_t k = 0; i % 2 && k < CLASSES; k++) {
+            w.classes[k].download = (struct config_rates){50000000, 60000000};
+            w.classes[k].upload = w.classes[k].download;
+        }
+        w.config.qos.download = w.config.qos.upload = i % 2 ? 1000000000 : 20000000;
+        w.config.mtu = (uint16_t)(i == 2 ? 1300 : 1400);
+        random_sessions(0);
+        assert_int_equal(qos_offload(&w.config), i % 2);
+        set = wish();
+        for (size_t k = 0; k < net_set_count(set); k++)
+            splitters += net_set_at(set, k)->kind == NET_KIND_QDISC &&
+                         net_set_at(set, k)->qdisc.kind == NET_QDISC_TBF;
+        assert_int_equal(splitters, i % 2 ? 0 : QOS_DIRECTIONS);
+        settle(set);
+    }
+}
+
 /* Another class, another rate: classes and leaves are changed, none is made or removed. */
 static void test_in_place(void **state)
 {
@@ -164,6 +190,7 @@ static void test_drift(void **state)
         "tc filter del dev tun0 parent 1:",
         "tc filter del dev tun0 parent 1: pref 1",
         "tc qdisc del dev tun0 ingress",
+        "tc qdisc del dev tun0 parent fffe:1",
         "tc qdisc del dev ifb-tun0 root",
         "ip link set ifb-tun0 down",
         "ip link del ifb-tun0",
@@ -253,7 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_worlds),   cmocka_unit_test(test_nested),
         cmocka_unit_test(test_in_place), cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_off),
+        cmocka_unit_test(test_off),      cmocka_unit_test(test_split),
     };
 
     if (geteuid() != 0)

@@ -333,6 +333,29 @@ static void leaf_round_trip(const struct net_qdisc *leaf, const char *tc_shows)
     assert_true(prints("tc qdisc show dev tq0", tc_shows));
 }
 
+static void test_splitter(void **state)
+{
+    struct net_qdisc tbf = {.ifindex = tun,
+                            .parent = NET_TC_ROOT,
+                            .handle = NET_TC_HANDLE(0xfffe, 0),
+                            .kind = NET_QDISC_TBF,
+                            .tbf = {.rate_bytes_s = UINT64_C(12500000000), .max_bytes = 1400}};
+    struct net_qdisc htb = htb_on(tun);
+
+    (void)state;
+    htb.parent = NET_TC_HANDLE(0xfffe, 1);
+    OK(qdisc_do(NET_TC_ADD, &tbf, &err));
+    OK(qdisc_do(NET_TC_ADD, &htb, &err));
+    leaf_round_trip(&tbf, "qdisc tbf fffe: root");
+    leaf_round_trip(&htb, "qdisc htb 1: parent fffe:1");
+    tbf.tbf.max_bytes = 1280;
+    tbf.tbf.rate_bytes_s = 125000;
+    OK(qdisc_do(NET_TC_ALTER, &tbf, &err));
+    leaf_round_trip(&tbf, "rate 1Mbit burst 1280b");
+    leaf_round_trip(&htb, "qdisc htb 1: parent fffe:1");
+    OK(qdisc_do(NET_TC_DEL, &tbf, &err));
+}
+
 static void test_leaves(void **state)
 {
     struct net_qdisc htb = htb_on(tun);
@@ -705,6 +728,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_qdisc, clean),
         cmocka_unit_test_teardown(test_class, clean),
+        cmocka_unit_test_teardown(test_splitter, clean),
         cmocka_unit_test_teardown(test_leaves, clean),
         cmocka_unit_test_teardown(test_filter, clean),
         cmocka_unit_test_teardown(test_order, clean),

@@ -17,7 +17,8 @@
 #define CLASSES      8
 #define SESSIONS_MAX 12600
 
-static const struct qos_support all = {.htb = true, .u32 = true, .ifb = true, .fq_codel = true};
+static const struct qos_support all = {
+    .htb = true, .u32 = true, .ifb = true, .tbf = true, .fq_codel = true};
 
 static uint32_t seed = 7;
 

@@ -117,6 +117,7 @@ static void check_parents(const struct net_set *set)
             uint32_t parent = o->qdisc.parent;
 
             assert_true(parent == NET_TC_ROOT || parent == NET_TC_INGRESS ||
+                        parent == NET_TC_HANDLE(0xfffe, 1) ||
                         find(set, o->dev, NET_KIND_CLASS, parent));
             /* One handle, one qdisc: find() gives the first. */
             assert_ptr_equal(find(set, o->dev, NET_KIND_QDISC, o->qdisc.handle), o);
@@ -412,6 +413,10 @@ static void test_support(void **state)
     assert_non_null(strstr(said[0], "sch_fq_codel"));
     w.config.qos.leaf = CONFIG_LEAF_BFIFO; /* as asked for: nothing to complain about */
     assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 0);
+    support.tbf = false;
+    assert_int_equal(qos_complaints(&w.config, &support, NULL, said),
+                     qos_offload(&w.config) ? 0 : 1);
+    support.tbf = true;
     support.ifb = false;
     assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 1);
     assert_non_null(strstr(said[0], "qos.upload is not in force"));
@@ -467,7 +472,8 @@ static void test_parts(void **state)
 /* Queue lengths and the like at both ends of the scale. */
 static void test_params(void **state)
 {
-    struct qos_tree tree = {.mtu = 1400, .leaf_kind = NET_QDISC_FQ_CODEL, .smallest = {125000}};
+    struct qos_tree tree = {
+        .mtu = 1400, .split = true, .leaf_kind = NET_QDISC_FQ_CODEL, .smallest = {125000}};
     struct net_qdisc qdisc = {0};
     struct net_class cls = {.rate_bytes_s = 125000, .ceil_bytes_s = 250000};
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Kernels that lack a part of traffic control: HTB, u32, ifb, mirred, fq_codel.  The server serves and
+# Kernels that lack a part of traffic control: HTB, u32, ifb, mirred, tbf, fq_codel.  The server serves and
 # carries packets; what cannot be limited is not limited, and plan, status, vpnctl qos and the log say so.
 . "$(dirname "$0")/../net/lib.sh"
 [ -e /sys/class/virtio-ports ] || skip "runs in tests/vm/run: it keeps modules from being loaded"
@@ -15,7 +15,7 @@ sed -i 's|^    key:|    class: all\n    key:|' "$D/user-alice.yaml"
 printf 'qos: {download: 20mbit, upload: 20mbit, classes: {all: {rate: 10mbit}}}\n' >"$T/qos.yaml"
 cp "$D/user-alice.yaml" "$T/alice-all"
 
-trees_are() { [ "$(srv tc qdisc show | grep -c '^qdisc htb .* root ')" = "$1" ]; }
+trees_are() { [ "$(srv tc qdisc show | grep -c '^qdisc htb 1: ')" = "$1" ]; }
 # told TEXT VERB...: vpnctl says it
 told() { vpnctl "${@:2}" 2>&1 | grep -F "$1"; }
 passes() { cli ping -c 3 -i 0.3 -W 5 192.168.100.2 && cli ping -c 2 -i 0.3 -W 5 -s 4000 192.168.100.2; }
@@ -54,6 +54,7 @@ lacking "no u32" 0 missing 'users are not limited: this kernel has no u32 filter
 lacking "no ifb" 1 partial 'what users send is not limited: this kernel lacks ifb' ifb
 lacking "no mirred" 1 partial 'what users send is not limited: this kernel lacks ifb' act_mirred
 lacking "no ingress" 1 partial 'what users send is not limited: this kernel lacks ifb' sch_ingress
+lacking "no tbf" 2 active 'this kernel has no tbf (module sch_tbf)' sch_tbf
 # Debian's has this one built in; tests/net/40-qos.sh looks where a kernel lacks it.
 forbid sch_fq_codel
 if unload sch_fq_codel && ! srv tc qdisc add dev lo root handle 9: fq_codel; then
