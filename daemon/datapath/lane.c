@@ -94,7 +94,7 @@ uint8_t *lane_fill_room(struct lane *l, struct lane_fill *fill, enum ring_op op,
     if (fill->slot >= 0 && (fill->entries == RING_PACKETS || size > RING_SLOT_SIZE - fill->at))
         lane_fill_submit(l, fill, op);
     if (fill->slot < 0) {
-        fill->slot = lane_slot_traffic(l);
+        fill->slot = fill->urgent ? lane_slot_take(l) : lane_slot_traffic(l);
         if (fill->slot < 0)
             return NULL;
         fill->entries = 0;
@@ -351,6 +351,7 @@ static void drain(struct lane *l)
 {
     bool empty = read_inbox(l);
 
+    lane_fill_submit(l, &l->small, RING_SEAL);
     l->drained = (empty && l->n_free == RING_SLOTS) || l->now.mono_ms >= l->stop_by_ms;
 }
 
@@ -380,6 +381,7 @@ static void lane_loop(struct lane *l)
             drain(l);
         else if (lane_read_on(l))
             busy |= serve_sources(l, events, n);
+        lane_fill_submit(l, &l->small, RING_SEAL);
         epoch_leave(epoch, l->number);
     }
 }
@@ -396,6 +398,7 @@ void *lane_main(void *arg)
         for (i = 0; i < RING_SLOTS; i++)
             lane_slot_give(l, RING_SLOTS - 1 - i);
         l->frame.split = (struct gso_split){0};
+        l->small = (struct lane_fill){.slot = -1, .urgent = true};
         ring_end_init(&l->submit, &l->area->submit);
         ring_end_init(&l->complete, &l->area->complete);
     }

@@ -58,6 +58,7 @@ struct lane_slot {
 /* A slot that is being filled; slot is -1 while there is none. */
 struct lane_fill {
     int slot;
+    bool urgent; /* may take the spare slots */
     unsigned int entries;
     size_t at; /* where the next message may begin */
 };
@@ -102,6 +103,7 @@ struct lane {
     struct udp_batch rx, tx;
     uint32_t tx_peers[UDP_BATCH]; /* whose the messages of tx are */
     struct lane_frame frame;
+    struct lane_fill small; /* what lane_seal_small() has put together in this round */
     struct coalesce merge;
     struct icmp_limit icmp;
 };
@@ -157,7 +159,7 @@ void lane_take_datagram(struct lane *l, const struct lane_request *req);
 unsigned int lane_read_tun(struct lane *l, uint32_t port);
 /** lane_read_on() - submit what is left of the frame read last.  Return: true when nothing is. */
 bool lane_read_on(struct lane *l);
-/** lane_seal_small() - submit one small message for a peer. */
+/** lane_seal_small() - one small message for a peer; all of a round are submitted at its end. */
 void lane_seal_small(struct lane *l, uint32_t peer, uint8_t type, const void *data, size_t len);
 /** lane_opened() - deliver an opened batch. */
 void lane_opened(struct lane *l, unsigned int slot, unsigned int count);

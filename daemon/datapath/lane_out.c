@@ -159,14 +159,12 @@ unsigned int lane_read_tun(struct lane *l, uint32_t port_number)
 
 void lane_seal_small(struct lane *l, uint32_t peer, uint8_t type, const void *data, size_t len)
 {
-    struct lane_fill fill = {.slot = len <= WIRE_MTU_MAX ? lane_slot_take(l) : -1,
-                             .at = RING_TABLE_SIZE};
+    uint8_t *room = len <= WIRE_MTU_MAX ? fill_room(l, &l->small, len) : NULL;
 
-    if (fill.slot < 0) {
+    if (!room) {
         lane_drop(l, DP_DROP_QUEUE_FULL);
         return;
     }
-    memcpy((uint8_t *)lane_slot(l, (unsigned int)fill.slot) + fill.at + WIRE_OVERHEAD, data, len);
-    fill_put(l, &fill, len, type, peer);
-    lane_fill_submit(l, &fill, RING_SEAL);
+    memcpy(room + WIRE_OVERHEAD, data, len);
+    fill_put(l, &l->small, len, type, peer);
 }

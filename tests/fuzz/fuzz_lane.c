@@ -63,6 +63,7 @@ static void restart(struct lane *l)
     l->n_free = l->under_way = 0;
     for (i = 0; i < RING_SLOTS; i++)
         lane_slot_give(l, RING_SLOTS - 1 - i);
+    l->small = (struct lane_fill){.slot = -1, .urgent = true};
     ring_end_init(&l->submit, &area->submit);
     ring_end_init(&l->complete, &area->complete);
     clock_read(&l->now);
@@ -75,6 +76,7 @@ static void work(struct lane *l, const uint8_t *step)
 
     if (step[2] & 1) {
         lane_seal_small(l, PEER(step[3]), WIRE_PING, step, STEP);
+        lane_fill_submit(l, &l->small, RING_SEAL);
     } else {
         req.from.remote.addr.family = step[3] & 1 ? 4 : 6;
         lane_take_datagram(l, &req);

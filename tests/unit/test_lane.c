@@ -93,6 +93,7 @@ static struct lane *busy_lane(struct ring_end *worker)
     ring_end_init(&l->submit, &l->area->submit);
     ring_end_init(&l->complete, &l->area->complete);
     ring_end_init(worker, &l->area->submit);
+    l->small = (struct lane_fill){.slot = -1, .urgent = true};
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     assert_int_equal(watch_all(l), 0);
     clock_read(&l->now);
@@ -163,11 +164,12 @@ static void test_too_big(void **state)
     assert_int_equal(be16_get(packet + 26), 1400);
 }
 
-/* Whoever asks during a flood is answered. */
+/* Whoever asks during a flood is answered, and many take no more room than one. */
 static void test_answer(void **state)
 {
     const uint8_t pong[16] = {0};
     struct epoll_event events[32];
+    struct ring_entry entry;
     struct ring_end worker;
     struct lane *l = busy_lane(&worker);
 
@@ -177,10 +179,17 @@ static void test_answer(void **state)
         serve_sources(l, events, epoll_wait(l->epoll, events, 32, 1000));
     }
     assert_int_equal(l->n_free, LANE_SPARE);
-    for (int i = 0; i < LANE_SPARE; i++)
+    while (ring_pop(&worker, &entry) > 0)
+        ;
+    for (int i = 0; i < RING_PACKETS; i++)
         lane_seal_small(l, PEER, WIRE_PONG, pong, sizeof(pong));
+    assert_int_equal(ring_pop(&worker, &entry), 0);
+    lane_fill_submit(l, &l->small, RING_SEAL);
     assert_int_equal(atomic_load(&l->stats.drops[DP_DROP_QUEUE_FULL]), 0);
-    assert_int_equal(l->n_free, 0);
+    assert_int_equal(l->n_free, LANE_SPARE - 1);
+    assert_int_equal(ring_pop(&worker, &entry), 1);
+    assert_int_equal(entry.op, RING_SEAL);
+    assert_int_equal(entry.count, RING_PACKETS);
 }
 
 int main(void)
