@@ -247,6 +247,8 @@ $(eval $(call test,test_inner,unit,common/inner.c common/ip.c common/wire.c))
 $(eval $(call test,test_keystore,unit,enclave/keystore.c enclave/replay.c common/ip.c common/clock.c,libsodium))
 $(eval $(call test,test_transport,unit,$(KEYSTORE) common/ip.c common/clock.c common/control.c common/inner.c common/wire.c,libsodium libgcrypt))
 
+$(eval $(call test,test_worker,unit,enclave/worker.c $(KEYSTORE) common/ring.c common/ip.c common/clock.c common/control.c common/inner.c common/wire.c,libsodium libgcrypt))
+
 RIG := tests/enclave/rig.c tests/enclave/peer.c tests/enclave/tracer.c tests/enclave/scan.c \
        tests/enclave/daemon.c $(DOOR) $(HS) enclave/aead.c common/ipc.c common/ring.c common/clock.c \
        common/process.c common/log.c common/text.c common/ip.c
