@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "common/ip.h"
+#include "common/wire.h"
 #include "netlink/set.h"
 
 #define PREF          1
@@ -291,14 +292,16 @@ static int add_groups(const struct lowering *l)
 /*
  * HTB sends a packet as a whole, and what this host forwards has been merged where it came in, to
  * up to 64 KiB: a TUN without offloads cuts it up only after it has passed the tree.  tbf does so
- * before (tbf_segment), and what hangs below sees packets that fit the device.
+ * before (tbf_segment), and what hangs below sees packets as they are on the wire.  It drops what
+ * is larger and not merged, so the limit is what any client may have as its MTU: one that was
+ * connected before the server's MTU was lowered goes on with the former one for a while.
  */
 static int add_splitter(const struct lowering *l, uint32_t *below)
 {
     struct net_qdisc tbf = {.parent = NET_TC_ROOT,
                             .handle = NET_TC_HANDLE(SPLIT_MAJOR, 0),
                             .kind = NET_QDISC_TBF,
-                            .tbf = {.rate_bytes_s = SPLIT_RATE, .max_bytes = l->tree->mtu}};
+                            .tbf = {.rate_bytes_s = SPLIT_RATE, .max_bytes = WIRE_MTU_MAX}};
 
     *below = NET_TC_HANDLE(SPLIT_MAJOR, 1);
     return net_set_add_qdisc(l->set, l->dev, &tbf);

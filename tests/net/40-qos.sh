@@ -76,25 +76,25 @@ check "something to load the line with" wait_for 5 listening
 # have is sent: a leaf that always has a packet shows its rate, where TCP on a busy machine does not.
 load() {
     local ns=$1 port=$2 name=$3
-    ip netns exec "$ns" iperf3 -J -t 3 -p "$port" -u -l 1300 -b "$4" "${@:5}" >"$T/$name.json" 2>&1
+    ip netns exec "$ns" iperf3 -J -t 4 -p "$port" -u -l 1300 -b "$4" "${@:5}" >"$T/$name.json" 2>&1
     # Older ones say what was sent, and how much of it was lost.
     perl -MJSON::PP -0ne 'my $end = decode_json($_)->{end}; my $r = $end->{sum_received};
         print int(($r ? $r->{bits_per_second} : $end->{sum}{bits_per_second} *
             (1 - $end->{sum}{lost_percent} / 100)) / 1000)' "$T/$name.json" >"$T/$name.rate"
 }
 # watch_leaf DEVICE HANDLE NAME: what the leaf sends while load lasts, in kbit/s, into $T/NAME.windows: a
-# line for each half of a second, every quarter.  Both ends of such a window are known to a few ms only, so
+# line for each second, every quarter.  Both ends of such a window are known to a few ms only, so
 # what is noted is the least that it can have been.  A busy machine has windows in which nothing happens,
 # but some are whole; a tree that gives too little has none.
 watch_leaf() {
     ip netns exec "$SRV" perl -MTime::HiRes=time,sleep -e '
         my ($dev, $handle) = @ARGV;
         my @seen;
-        for (my $end = time + 3.6; time < $end; sleep 0.25) {
+        for (my $end = time + 4.6; time < $end; sleep 0.25) {
             my $before = time;
             my ($bytes) = `tc -s class show dev $dev classid $handle` =~ /Sent (\d+)/ or die;
             push @seen, [$before, time, $bytes];
-            printf "%d\n", ($bytes - $seen[-3][2]) * 0.008 / ($seen[-1][1] - $seen[-3][0]) if @seen > 2;
+            printf "%d\n", ($bytes - $seen[-5][2]) * 0.008 / ($seen[-1][1] - $seen[-5][0]) if @seen > 4;
         }' "$1" "$2" >"$T/$3.windows"
 }
 # best_is NAME KBIT [HIGHEST]: the best window was that, and what arrived was no more.  (Headers are 2 to
@@ -203,6 +203,19 @@ sed -i 's/download: 10mbit/download: 20mbit/' "$D/20-test.yaml"
 check "the line is as it was" reload
 ALICE_CEIL=12
 check "and so is alice's ceiling" wait_for 2 class_there tun0 8Mbit 12Mbit
+
+# ---- a smaller MTU ------------------------------------------------------------------------------------
+
+# Alice's client has the former one until it logs in anew: what it sends is no smaller yet.
+udp_listen "$INNER" "$T/udp"
+sed -i 's/^tunnel:$/&\n  mtu: 1300/' "$D/10-test.yaml"
+check "the server's MTU is smaller" reload
+smaller() { srv ip link show tun0 | grep -q 'mtu 1300'; }
+check "the device has it" wait_for 3 smaller
+udp_send "$CLI" 0.0.0.0 192.168.100.2 "large$(printf '%01330d' 0)"
+check "what is sent with the former one arrives" wait_for 3 grep -q '^large0' "$T/udp"
+sed -i '/^  mtu: 1300$/d' "$D/10-test.yaml"
+check "and it is as it was" reload
 
 # ---- damage, and leaving --------------------------------------------------------------------------
 
