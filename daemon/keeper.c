@@ -113,11 +113,14 @@ int keeper_set(struct server *s, const struct config *config, bool only_sessions
     return 0;
 }
 
-static void take_set(struct keeper *k, struct net_set *set)
+/* It was the last that was made: what it leaves out for now comes in the next. */
+static void take_set(struct server *s, struct net_set *set)
 {
+    struct keeper *k = s->keeper;
+
     net_set_free(k->set);
     k->set = set;
-    k->changed = false;
+    k->changed = k->behind = shaper_laid(s);
 }
 
 /* Hand over what is wanted now.  The engine carries it out in its next service. */
@@ -135,8 +138,7 @@ static int want(struct server *s, struct err *err)
         net_set_free(set);
         return rc;
     }
-    take_set(k, set);
-    k->changed = k->behind = shaper_laid(s);
+    take_set(s, set);
     return rc;
 }
 
@@ -168,6 +170,11 @@ void keeper_service(struct server *s)
     struct err err;
     uint64_t took;
 
+    /* What was lost is laid out anew, a part at a time, rather than repaired in one go. */
+    if (s->now.mono_ms >= net_reconciler_deadline(k->engine) && shaper_lost(s)) {
+        k->changed = true;
+        k->not_before_ms = s->now.mono_ms;
+    }
     if (k->changed && s->now.mono_ms >= k->not_before_ms && want(s, &err) < 0)
         log_limited(&limit, s->now.mono_ms, LOG_LEVEL_ERROR, "what is wanted of the kernel: %s",
                     err.msg);
@@ -253,7 +260,7 @@ int keeper_apply(struct server *s, struct net_set *set, const struct net_plan *p
     if (rc == 0 && rest)
         rc = net_reconciler_want(engine, set, s->now.mono_ms, err);
     if (rc == 0)
-        take_set(s->keeper, set);
+        take_set(s, set);
     else
         keeper_changed(s); /* the former wish is looked at anew, with all that is in its way */
     return rc;

@@ -156,7 +156,9 @@ int qos_tree_lower(const struct qos_tree *tree, const char *alias, struct net_se
 /**
  * qos_lower() - all of the above in one: what @config and who is connected come to
  * @most: leaves to lay out now.  Ten thousand at once take the kernel seconds, in which whoever
- * asks it can do nothing else: so they may come a part at a time, always from the first on.
+ * asks it can do nothing else: so they may come a part at a time, from the first on.  Should more
+ *        users than a part come in one turn, with lower numbers than those that are there, the last
+ *        of these step back into the default leaf until their turn comes again.
  * @left: how many leaves are not laid out yet; NULL: never mind
  *
  * Without a `qos:` part, or on a kernel that cannot, nothing is added.

@@ -306,6 +306,7 @@ static int open_kernel(struct server *s, struct err *err)
     forwarding_open(s);
     rc = keeper_start(s, err);
     shaper_announce(s);
+    shaper_warn(s);
     for (size_t i = 0; rc == 0 && i < s->config->n_addresses; i++)
         log_info("TUN address configured: %s", ip_prefix_format(&s->config->addresses[i], text));
     return rc;

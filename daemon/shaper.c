@@ -29,7 +29,9 @@ struct shaper {
     bool probed;
     struct qos_support support;
     size_t laid;           /* leaves that were handed to the engine */
-    size_t adding, behind; /* in the set that was made last, for the configuration in force */
+    bool whole;            /* in trees that pass super-packets */
+    size_t adding, behind; /* leaves in the set that was made last, and left out of it */
+    bool adding_whole;
 };
 
 int shaper_open(struct server *s, struct err *err)
@@ -118,7 +120,9 @@ int shaper_add(struct server *s, const struct config *config, struct net_set *se
     sessions = sessions_list(s, &n);
     if (!sessions)
         return err_set(err, -ENOMEM, "out of memory");
-    most = s->shaper->laid + STEP;
+    s->shaper->adding_whole = qos_offload(config);
+    /* Other trees are built from the ground. */
+    most = (s->shaper->adding_whole == s->shaper->whole ? s->shaper->laid : 0) + STEP;
     rc = qos_lower(config, &s->shaper->support, sessions, n, most, DESIRED_ALIAS, set, &left, err);
     free(sessions);
     if (rc == 0) {
@@ -135,7 +139,45 @@ bool shaper_laid(struct server *s)
     if (!shaper)
         return false;
     shaper->laid = shaper->adding;
+    shaper->whole = shaper->adding_whole;
     return shaper->behind > 0;
+}
+
+static int find_tree(const struct net_qdisc *qdisc, const struct net_tc_stats *stats, void *ctx)
+{
+    (void)stats;
+    if (qdisc->kind == NET_QDISC_HTB && qdisc->handle == NET_TC_HANDLE(1, 0))
+        *(bool *)ctx = true;
+    return 0;
+}
+
+/* What cannot be found out is not lost. */
+static bool tree_there(struct shaper *shaper, const char *device)
+{
+    struct net_link link;
+    struct err err;
+    bool there = false;
+    int rc = net_link_get(shaper->conn, device, &link, &err);
+
+    if (rc == 0)
+        rc = net_qdisc_dump(shaper->conn, link.ifindex, find_tree, &there, &err);
+    return rc == -ENODEV ? false : rc < 0 || there;
+}
+
+bool shaper_lost(struct server *s)
+{
+    struct shaper *shaper = s->shaper;
+    char ifb[IFNAMSIZ];
+
+    /* A few are as well repaired at once. */
+    if (!shaper || shaper->laid <= STEP || !qos_wanted(s->config) || !shaper->support.htb ||
+        !shaper->support.u32)
+        return false;
+    qos_ifb_name(s->config->device, ifb);
+    if (tree_there(shaper, s->config->device) && (!shaper->support.ifb || tree_there(shaper, ifb)))
+        return false;
+    shaper->laid = 0;
+    return true;
 }
 
 /* What @config makes of those who are connected now.  Return: 0 or -ENOMEM. */
@@ -156,9 +198,8 @@ static int present_tree(struct server *s, const struct config *config, struct qo
 
 void shaper_announce(struct server *s)
 {
-    char said[QOS_COMPLAINTS_MAX][QOS_COMPLAINT_SIZE], down[RATE_STRLEN], up[RATE_STRLEN];
     const struct config_qos *qos = &s->config->qos;
-    size_t n;
+    char down[RATE_STRLEN], up[RATE_STRLEN];
 
     if (!qos_wanted(s->config))
         return;
@@ -166,6 +207,16 @@ void shaper_announce(struct server *s)
     if (s->shaper->support.htb && s->shaper->support.u32)
         log_info("QoS initialized: download %s, upload %s, %zu classes",
                  rate_format(qos->download, down), rate_format(qos->upload, up), qos->n_classes);
+}
+
+void shaper_warn(struct server *s)
+{
+    char said[QOS_COMPLAINTS_MAX][QOS_COMPLAINT_SIZE];
+    size_t n;
+
+    if (!qos_wanted(s->config))
+        return;
+    probe(s->shaper);
     n = qos_complaints(s->config, &s->shaper->support, NULL, said);
     for (size_t i = 0; i < n; i++)
         log_warning("%s", said[i]);

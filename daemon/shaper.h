@@ -34,8 +34,17 @@ int shaper_add(struct server *s, const struct config *config, struct net_set *se
 /** shaper_laid() - the engine has the set that was made last.  Return: is there more to add? */
 bool shaper_laid(struct server *s);
 
-/** shaper_announce() - log that users have rates now, and what of the wish cannot be. */
+/**
+ * shaper_lost() - is a large tree gone that was there, with its device or by somebody's hand?
+ *
+ * Then the next set begins with its first part again.
+ */
+bool shaper_lost(struct server *s);
+
+/** shaper_announce() - log that users have rates now. */
 void shaper_announce(struct server *s);
+/** shaper_warn() - log what of the wish cannot be: at start; for a change, see shaper_notes(). */
+void shaper_warn(struct server *s);
 
 /**
  * shaper_notes() - what of @config's wish cannot be, in this kernel and with those connected now

@@ -31,7 +31,8 @@ static struct config config = {.drift = CONFIG_DRIFT_REPAIR, .reconcile_interval
 static struct server server;
 static struct fake fake;
 static uint32_t priority; /* of the rule that is wanted */
-static unsigned int n_errors;
+static unsigned int n_errors, n_sets, parts_left;
+static bool tree_lost;
 
 /* ---- who is around it ------------------------------------------------------------------------ */
 
@@ -73,13 +74,25 @@ int desired_sessions(const struct config *c, const bool *connected, struct net_s
 int shaper_add(struct server *s, const struct config *c, struct net_set *set, struct err *err)
 {
     (void)s, (void)c, (void)set, (void)err;
+    n_sets++;
     return 0;
 }
 
 bool shaper_laid(struct server *s)
 {
     (void)s;
-    return false;
+    if (parts_left)
+        parts_left--;
+    return parts_left > 0;
+}
+
+bool shaper_lost(struct server *s)
+{
+    bool was_lost = tree_lost;
+
+    (void)s;
+    tree_lost = false;
+    return was_lost;
 }
 
 struct desired_support netfilter_support(const struct server *s)
@@ -203,6 +216,38 @@ static bool change_once(size_t fail_at)
     return was_short;
 }
 
+/* A set in parts is handed over to its end, whoever began: a session, a reload, or a loss. */
+static void in_parts(void **state)
+{
+    struct net_plan *plan;
+    struct net_set *set;
+    struct err err;
+
+    (void)state;
+    parts_left = 4;
+    keeper_changed(&server);
+    for (int i = 0; i < 10; i++)
+        pass(LATER_MS);
+    assert_int_equal(parts_left, 0);
+
+    parts_left = 4;
+    assert_int_equal(keeper_set(&server, &config, false, &set, &err), 0);
+    assert_int_equal(keeper_plan(&server, set, &plan, &err), 0);
+    assert_int_equal(keeper_apply(&server, set, plan, &err), 0);
+    net_plan_free(plan);
+    for (int i = 0; i < 10; i++)
+        pass(LATER_MS);
+    assert_int_equal(parts_left, 0);
+
+    n_sets = 0;
+    tree_lost = true;
+    for (int i = 0; i < 60 && tree_lost; i++)
+        pass(LATER_MS);
+    assert_int_equal(n_sets, 1);
+    pass(LATER_MS);
+    assert_int_equal(n_sets, 1);
+}
+
 static void short_when_it_changes(void **state)
 {
     size_t n = 1;
@@ -263,6 +308,7 @@ static void reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(in_parts, setup, teardown),
         cmocka_unit_test(short_when_it_changes),
         cmocka_unit_test_setup_teardown(not_looked_at, setup, teardown),
         cmocka_unit_test_setup_teardown(reported, setup, teardown),
