@@ -80,6 +80,13 @@ static int check(struct net_conn *conn, const struct config *config, bool fib, s
     return net_nft_check(conn, &fw, err);
 }
 
+/* What says nothing of the kernel's abilities: the next time it may be otherwise. */
+static bool is_passing(int rc)
+{
+    return rc == -ENOMEM || rc == -ENOBUFS || rc == -EAGAIN || rc == -EINTR || rc == -EMFILE ||
+           rc == -ENFILE;
+}
+
 /* @reason: of what is less than all. */
 static enum netfilter_state ask(struct net_conn *conn, const struct config *config,
                                 struct err *reason)
@@ -87,14 +94,14 @@ static enum netfilter_state ask(struct net_conn *conn, const struct config *conf
     struct err other;
     int rc = check(conn, config, true, reason);
 
-    if (rc == -EOPNOTSUPP) {
+    if (rc == 0)
+        return NETFILTER_ACTIVE;
+    if (!is_passing(rc)) {
         rc = check(conn, config, false, &other);
         if (rc == 0)
             return NETFILTER_PARTIAL;
-    } else if (rc == 0) {
-        return NETFILTER_ACTIVE;
     }
-    return rc == -EOPNOTSUPP ? NETFILTER_MISSING : NETFILTER_UNKNOWN;
+    return is_passing(rc) ? NETFILTER_UNKNOWN : NETFILTER_MISSING;
 }
 
 static enum netfilter_state connect_and_ask(const struct config *config, struct err *reason)
@@ -104,7 +111,7 @@ static enum netfilter_state connect_and_ask(const struct config *config, struct 
     int rc = net_conn_open_netfilter(&conn, reason);
 
     if (rc < 0)
-        return rc == -EPROTONOSUPPORT ? NETFILTER_MISSING : NETFILTER_UNKNOWN;
+        return is_passing(rc) ? NETFILTER_UNKNOWN : NETFILTER_MISSING;
     state = ask(conn, config, reason);
     net_conn_close(conn);
     return state;

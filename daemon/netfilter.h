@@ -5,7 +5,7 @@
  * The kernel is asked with rules that are never set, so whatever stands in the place of our table
  * makes no difference: that is the engine's to report and to wait for.  A kernel that cannot do it,
  * or only some of it, is no reason not to serve: it is said in the log and in the status, with what
- * is not protected.  Where the question itself failed, all is wanted, and it is asked again.
+ * is not protected.  Where memory or descriptors were short, all is wanted, and it is asked again.
  */
 #ifndef DAEMON_NETFILTER_H
 #define DAEMON_NETFILTER_H

@@ -40,4 +40,15 @@ check "the server ends" stop "$SERVER"
 check "nothing complains that it cannot be removed" sh -c "! grep -hE 'not removed|failed' $T/*.log"
 srv nft list ruleset >"$T/nft-after" 2>/dev/null
 check "the packet filter was never touched" cmp "$T/nft" "$T/nft-after"
+
+# One that does not let us (13: a security module, a container) is no reason to refuse changes.
+ip netns exec "$SRV" "$without" -e 13 "$BIN/vpn-server" -v -c "$T/etc/vpn.yaml" >"$T/server.log" 2>&1 &
+SERVER=$!
+PIDS+=("$SERVER")
+check "not permitted: the server runs" wait_for 10 grep -qE '(^|: )running$' "$T/server.log"
+check "its status says so" sh -c "ip netns exec $SRV $BIN/vpnctl -s $T/etc/vpn.sock status | grep -q 'packet filter *missing'"
+printf 'routes: [{to: 10.66.0.0/16, type: blackhole}]\n' >"$T/etc/vpn.yaml.d/50-route.yaml"
+check "a change is applied" srv "$BIN/vpnctl" -s "$T/etc/vpn.sock" apply "$T/etc/vpn.yaml"
+check "and in the kernel" sh -c "ip -n $SRV route | grep -q 'blackhole 10.66.0.0/16'"
+check "the server ends" stop "$SERVER"
 finish

@@ -124,6 +124,30 @@ static void answers(void **state)
     netfilter_close(&server);
 }
 
+/* Who may not ask, or is told that it cannot be, is told so for good: all else goes on without. */
+static void lasting(void **state)
+{
+    static const int refusals[] = {-EACCES, -EPERM, -EINVAL, -EAFNOSUPPORT, -EIO};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
+        takes_all = takes_rest = refusals[i];
+        netfilter_open(&server);
+        assert_state("missing", false, false, "refused");
+        netfilter_close(&server);
+        takes_rest = 0;
+        netfilter_open(&server);
+        assert_state("partial", true, false, "refused");
+        netfilter_close(&server);
+        takes_all = 0;
+        connects = refusals[i];
+        netfilter_open(&server);
+        assert_state("missing", false, false, "no connection");
+        netfilter_close(&server);
+        connects = 0;
+    }
+}
+
 /* No answer is no reason to go without a packet filter, nor to ask all the time. */
 static void asked_again(void **state)
 {
@@ -179,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(answers, setup),
+        cmocka_unit_test_setup(lasting, setup),
         cmocka_unit_test_setup(asked_again, setup),
         cmocka_unit_test_setup(foreign_table, setup),
     };
