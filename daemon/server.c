@@ -303,8 +303,12 @@ static int open_kernel(struct server *s, struct err *err)
     if (rc < 0)
         return rc;
     netfilter_open(s);
-    forwarding_open(s);
     rc = keeper_start(s, err);
+    /* Nothing is forwarded before the packet filter stands; from here on the engine keeps both. */
+    if (rc == 0) {
+        forwarding_open(s);
+        keeper_changed(s);
+    }
     shaper_announce(s);
     shaper_warn(s);
     for (size_t i = 0; rc == 0 && i < s->config->n_addresses; i++)

@@ -137,4 +137,22 @@ check "and status says so" wait_for 3 sh -c "ip netns exec $SRV $BIN/vpnctl stat
 stop "$SERVER"
 check "clean exit after that" test $? = 0
 check "no table is left" sh -c "! ip netns exec $SRV nft list table inet vpn"
+
+# Nothing is forwarded before the packet filter stands: the write that switches it on takes a second.
+if command -v strace >/dev/null; then
+    srv sysctl -qw net.ipv4.ip_forward=0
+    # The leak sanitizer cannot look at a process that is traced.
+    [ -z "${VPN_SANITIZE:-}" ] || export ASAN_OPTIONS=detect_leaks=0
+    strace -f -qq -o "$T/strace" -P /proc/sys/net/ipv4/ip_forward -e inject=write:delay_enter=1000000:when=1 \
+        ip netns exec "$SRV" "$BIN/vpn-server" -c "$T/etc/vpn.yaml" >"$T/server.log" 2>&1 &
+    STRACE=$!
+    PIDS+=("$STRACE")
+    check "the packet filter stands before anything is forwarded" wait_for 10 sh -c \
+        "ip netns exec $SRV nft list table inet vpn | grep -q 10.8.0.1 && ip netns exec $SRV sysctl -n net.ipv4.ip_forward | grep -qx 0"
+    check "it is forwarded then" wait_for 10 sh -c "ip netns exec $SRV sysctl -n net.ipv4.ip_forward | grep -qx 1"
+    wait_for 10 grep -qE '(^|: )running$' "$T/server.log"
+    kill "$(pgrep -P "$STRACE" | head -n 1)"
+    wait "$STRACE"
+    check "and what was there is put back" sh -c "ip netns exec $SRV sysctl -n net.ipv4.ip_forward | grep -qx 0"
+fi
 finish
