@@ -33,6 +33,7 @@ struct net_reconciler {
     struct told told;
     uint64_t due_ms;
     uint32_t in_vain; /* runs in a row for news that was nothing */
+    uint32_t in_want; /* runs in a row in which memory was short for an object */
     bool for_news;    /* the run that is due is for news */
     char who[NET_WHO_SIZE];
     struct net_reconciler_status status;
@@ -53,6 +54,7 @@ struct run {
     struct told told;     /* what was told in this run, or before and still holds */
     unsigned int lines[NET_NEWS_AGAIN + 1];
     uint64_t next_ms; /* when a fight is to be answered */
+    bool in_want;     /* an object was refused for want of memory */
     struct cause causes[32];
     size_t n_causes;
 };

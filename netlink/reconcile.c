@@ -21,6 +21,7 @@
 #define DEBOUNCE_MS     100 /* from the first news to the run: changes come in bursts */
 #define DEBOUNCE_MAX_MS 800 /* when news turns out to be nothing again and again */
 #define RETRY_MS        1000
+#define RETRY_MAX_MS    60000
 
 /* ---- the wish -------------------------------------------------------------------------------- */
 
@@ -85,13 +86,22 @@ static bool is_passing(int rc)
     return rc == -ENOMEM || rc == -ENOBUFS;
 }
 
+/* And then less and less often: some kernels say so of what they will never take. */
+static uint64_t retry_ms(uint32_t times)
+{
+    uint64_t ms = RETRY_MS;
+
+    for (uint32_t i = 1; i < times && ms < RETRY_MAX_MS; i++)
+        ms *= 2;
+    return ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS;
+}
+
 static void object_refused(void *ctx, const struct net_op *op, int rc, const char *why)
 {
     struct run *run = ctx;
 
     (void)op;
-    if (is_passing(rc) && run->now_ms + RETRY_MS < run->next_ms)
-        run->next_ms = run->now_ms + RETRY_MS;
+    run->in_want = run->in_want || is_passing(rc);
     engine_tell_once(run, NET_NEWS_REFUSED, why);
 }
 
@@ -269,6 +279,9 @@ static void reconcile(struct net_reconciler *r, uint64_t now_ms)
         run.told = former;
     }
     soon(r, run.next_ms);
+    r->in_want = run.in_want ? r->in_want + 1 : 0;
+    if (run.in_want)
+        soon(r, now_ms + retry_ms(r->in_want));
     r->in_vain = r->for_news && nothing ? r->in_vain + 1 : 0;
     r->for_news = false;
     r->who[0] = '\0';

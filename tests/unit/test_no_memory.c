@@ -328,13 +328,49 @@ static void refused_for_now(void **state)
     end();
 }
 
+/* Less and less often, down to once a minute; the next time it begins anew. */
+static void refused_for_long(void **state)
+{
+    _cleanup_(net_set_freep) struct net_set *second = wish(true);
+    const struct net_rule rule = {.family = 4, .priority = 102, .table = 101};
+    struct net_object cursed = {.kind = NET_KIND_RULE, .rule = rule};
+    uint64_t runs;
+
+    (void)state;
+    start();
+    cursed.rule.protocol = NET_PROTO_SERVER;
+    fake.cursed = &cursed;
+    fake.cursed_rc = -ENOMEM;
+    net_reconciler_configure(r, NET_DRIFT_REPAIR, 0);
+    want(second);
+    assert_int_equal(status().refused, 1);
+    runs = status().runs;
+    for (unsigned int s = 0; s < 300; s++) {
+        now_ms += 1000;
+        if (now_ms >= net_reconciler_deadline(r))
+            net_reconciler_service(r, now_ms);
+    }
+    /* After 1, 3, 7, 15, 31 and 63 s more, then each minute. */
+    assert_int_equal(status().runs - runs, 6 + 3);
+    fake.cursed = NULL;
+    now_ms += 60000;
+    net_reconciler_service(r, now_ms);
+    assert_int_equal(status().refused, 0);
+    fake.cursed = &cursed;
+    fake_remove(&fake, &cursed);
+    net_reconciler_configure(r, NET_DRIFT_REPAIR, 0);
+    net_reconciler_service(r, now_ms);
+    assert_int_equal(status().refused, 1);
+    assert_int_equal(net_reconciler_deadline(r) - now_ms, 1000);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wishes),
-        cmocka_unit_test(all_or_nothing),
-        cmocka_unit_test(repairs),
-        cmocka_unit_test(refused_for_now),
+        cmocka_unit_test(wishes),           cmocka_unit_test(all_or_nothing),
+        cmocka_unit_test(repairs),          cmocka_unit_test(refused_for_now),
+        cmocka_unit_test(refused_for_long),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
