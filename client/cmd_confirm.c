@@ -80,10 +80,13 @@ static enum answer wait_second(void)
 
     if (poll(&pfd, 1, SECOND_MS) <= 0)
         return ANSWER_NONE;
-    n = pfd.revents & POLLIN ? read(STDIN_FILENO, line, sizeof(line)) : 0;
-    if (n < 0 && (errno == EINTR || errno == EAGAIN))
-        return ANSWER_NONE;
-    return n > 0 ? ANSWER_ENTER : ANSWER_GONE;
+    if (pfd.revents & (POLLHUP | POLLERR | POLLNVAL))
+        return ANSWER_GONE;
+    n = read(STDIN_FILENO, line, sizeof(line));
+    if (n < 0 && errno == EIO)
+        return ANSWER_GONE;
+    /* Nothing: Ctrl-D, which says neither yes nor no. */
+    return n > 0 ? ANSWER_ENTER : ANSWER_NONE;
 }
 
 /* To the standard error stream: the terminal may be gone. */

@@ -158,10 +158,15 @@ ip netns exec $SRV "$BIN/vpnctl" apply "$F" --confirm 60s -s "$T/etc/vpn.sock" 2
 echo \$? >"$T/trial.rc"
 EOF
 chmod 755 "$T/trial"
-socat "/dev/null,ignoreeof!!CREATE:$T/trial.tty" EXEC:"$T/trial",pty,setsid,ctty &
+: >"$T/keys"
+seconds() { [ "$(grep -o 'Enter confirms' "$T/trial.tty" | wc -l)" -ge "$1" ]; } # so many were counted
+socat "OPEN:$T/keys,rdonly,ignoreeof!!CREATE:$T/trial.tty" EXEC:"$T/trial",pty,setsid,ctty &
 TERMINAL=$!
 PIDS+=("$TERMINAL")
 check "on trial on a terminal" wait_for 5 grep -q 'Enter confirms' "$T/trial.tty"
+printf '\004' >>"$T/keys"
+check "Ctrl-D is no answer" wait_for 10 seconds 6
+check "and ends nothing" test ! -e "$T/trial.rc"
 kill -9 "$TERMINAL"
 check "the terminal goes away: vpnctl ends" wait_for 5 grep -qx 1 "$T/trial.rc"
 check "and says what happens" grep -q 'Not confirmed, as the terminal is gone: the former configuration comes back in' "$T/trial.log"
