@@ -9,8 +9,13 @@
                              */
 #define INNER_QUANTUM 60000 /* any will do: it is not used */
 
+/*
+ * What is forwarded comes merged to 64,756 bytes at 60 Mbit already: 8.6 ms of the line.  At 100
+ * Mbit that is 5.2 ms, CoDel's target, and a user's own ping waits half of it in the mean; below,
+ * 9,000 single packets a second cost a few per cent of a core.
+ */
 #define OFFLOAD_TOTAL_BITS UINT64_C(100000000)
-#define OFFLOAD_CEIL_BITS  UINT64_C(50000000)
+#define OFFLOAD_CEIL_BITS  UINT64_C(100000000)
 
 /* CoDel's own numbers, RFC 8289, and what to do below 4 Mbit: 4.3 there. */
 #define CODEL_TARGET_US   5000

@@ -134,7 +134,7 @@ static void test_split(void **state)
 
         random_world(30);
         for (size_t k = 0; i % 2 && k < CLASSES; k++) {
-            w.classes[k].download = (struct config_rates){50000000, 60000000};
+            w.classes[k].download = (struct config_rates){50000000, 120000000};
             w.classes[k].upload = w.classes[k].download;
         }
         w.config.qos.download = w.config.qos.upload = i % 2 ? 1000000000 : 20000000;

@@ -511,7 +511,7 @@ static void test_offload(void **state)
     w.config.qos.upload = 50000000;
     assert_false(qos_offload(&w.config));
     w.config.qos.upload = 1000000000;
-    set_class(0, 5000000, 10000000, false, false);
+    set_class(0, 5000000, 99000000, false, false);
     assert_false(qos_offload(&w.config));
     w.config.qos.download = w.config.qos.upload = 0;
     assert_true(qos_offload(&w.config));
