@@ -393,6 +393,38 @@ static void test_foreign(void **state)
     nft("flush ruleset");
 }
 
+/* Whatever it holds, be it nothing: without our comment it is somebody else's. */
+static void test_foreign_empty(void **state)
+{
+    static const char *const tables[] = {
+        "add table inet vpn",
+        "add table inet vpn { comment \"mine\"; }",
+        "add table inet vpn { flags dormant; }",
+        "add table inet vpn; add set inet vpn s { type ipv4_addr; elements = { 192.0.2.1 }; }",
+        "add table inet vpn; add map inet vpn m { type ipv4_addr : verdict; }",
+        "add table inet vpn; add counter inet vpn c",
+        "add table inet vpn { comment \"mine\"; }; add quota inet vpn q { over 5 mbytes; }",
+        "add table inet vpn; add chain inet vpn prerouting",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+        struct net_firewall want = example();
+        char *before;
+
+        nft(tables[i]);
+        before = strdup(listing("ruleset"));
+        assert_non_null(strstr(before, "table inet vpn"));
+        FAILS(-EEXIST, "not ours", net_nft_put(conn, &want, &err));
+        want.n = 0;
+        FAILS(-EEXIST, "not ours", net_nft_put(conn, &want, &err));
+        assert_string_equal(listing("ruleset"), before);
+        free(before);
+        net_firewall_clear(&want);
+        nft("flush ruleset");
+    }
+}
+
 /* Of ARP's tables as well: one of our name that is not ours is none of our business. */
 static void test_foreign_arp(void **state)
 {
@@ -612,12 +644,13 @@ static int drop_rights(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_absent),  cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_reload),  cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_foreign), cmocka_unit_test(test_foreign_arp),
-        cmocka_unit_test(test_race),    cmocka_unit_test(test_check),
-        cmocka_unit_test(test_many),    cmocka_unit_test(test_monitor),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_no_rights),
+        cmocka_unit_test(test_absent),      cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_reload),      cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_foreign),     cmocka_unit_test(test_foreign_empty),
+        cmocka_unit_test(test_foreign_arp), cmocka_unit_test(test_race),
+        cmocka_unit_test(test_check),       cmocka_unit_test(test_many),
+        cmocka_unit_test(test_monitor),     cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_no_rights),
     };
 
     root = geteuid() == 0;
