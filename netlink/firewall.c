@@ -165,13 +165,26 @@ bool net_fw_rule_same(const struct net_fw_rule *a, const struct net_fw_rule *b)
            a->port_last == b->port_last && a->mark == b->mark;
 }
 
+size_t net_firewall_others(const struct net_firewall *fw)
+{
+    size_t n = fw->n;
+
+    while (n > 0 && fw->rules[n - 1].chain == NET_FW_ARP)
+        n--;
+    return n;
+}
+
 bool net_firewall_same(const struct net_firewall *a, const struct net_firewall *b)
 {
-    if (a->has_more || b->has_more || a->n != b->n || strcmp(a->table, b->table) != 0)
+    const bool taken = a->arp_taken || b->arp_taken;
+    const size_t n = taken ? net_firewall_others(a) : a->n;
+
+    if (a->has_more || b->has_more || n != (taken ? net_firewall_others(b) : b->n) ||
+        strcmp(a->table, b->table) != 0)
         return false;
-    if (a->n > 0 && strcmp(a->owner, b->owner) != 0)
+    if (n > 0 && strcmp(a->owner, b->owner) != 0)
         return false;
-    for (size_t i = 0; i < a->n; i++)
+    for (size_t i = 0; i < n; i++)
         if (!net_fw_rule_same(&a->rules[i], &b->rules[i]))
             return false;
     return true;
@@ -319,9 +332,14 @@ const char *net_fw_rule_format(const struct net_fw_rule *r, char *buf)
     return buf;
 }
 
+const char *net_firewall_family(const struct net_firewall *fw)
+{
+    return fw->n > 0 && net_firewall_others(fw) == 0 ? "arp" : "inet";
+}
+
 const char *net_firewall_format(const struct net_firewall *fw, char *buf)
 {
-    snprintf(buf, NET_FW_FORMAT_SIZE, "table inet %s (%zu rule%s%s)", fw->table, fw->n,
-             fw->n == 1 ? "" : "s", fw->has_more ? " and more" : "");
+    snprintf(buf, NET_FW_FORMAT_SIZE, "table %s %s (%zu rule%s%s)", net_firewall_family(fw),
+             fw->table, fw->n, fw->n == 1 ? "" : "s", fw->has_more ? " and more" : "");
     return buf;
 }

@@ -7,7 +7,8 @@
  * The chains follow from the rules: each of those below exists when a rule is in it.
  *
  * ARP has a table of its own family in nf_tables.  Ours has the same name and the same comment, is
- * there when a rule of it is, and changes in the same transaction: both are one table to us.
+ * there when a rule of it is, and changes in the same transaction: both are one table to us.  When
+ * that of ARP is somebody else's, our rules for ARP are left out, and the others stand.
  *
  * A rule is a conjunction of the few conditions that a VPN needs and one thing to do.  What the
  * kernel shows and this struct cannot say, such as a rule that somebody else wrote into our table,
@@ -79,7 +80,8 @@ struct net_firewall {
     struct net_fw_rule *rules;    /* by chain, and within one in the order of evaluation */
     size_t n;
     size_t size;
-    bool has_more; /* read only: something in it that we never write */
+    bool has_more;  /* read only: something in it that we never write */
+    bool arp_taken; /* read only: ARP's table of this name is somebody else's, and no part of it */
 };
 
 /** net_firewall_clear() - free the rules; the names stay. */
@@ -97,9 +99,12 @@ int net_firewall_add(struct net_firewall *fw, const struct net_fw_rule *rule);
 /** net_firewall_copy() - @to, cleared before, becomes equal to @from.  Return: 0 or -ENOMEM. */
 int net_firewall_copy(struct net_firewall *to, const struct net_firewall *from);
 
+/** net_firewall_others() - how many rules are not ARP's; they come first. */
+size_t net_firewall_others(const struct net_firewall *fw);
+
 /** net_firewall_cmp_id() - a table is known by its name: <0, 0, >0. */
 int net_firewall_cmp_id(const struct net_firewall *a, const struct net_firewall *b);
-/** net_firewall_same() - the same rules in the same order? */
+/** net_firewall_same() - the same rules in the same order, but for ARP's where they cannot be? */
 bool net_firewall_same(const struct net_firewall *a, const struct net_firewall *b);
 
 bool net_fw_rule_same(const struct net_fw_rule *a, const struct net_fw_rule *b);
@@ -118,6 +123,9 @@ const char *net_fw_chain_name(enum net_fw_chain chain);
  * Return: @buf.
  */
 const char *net_fw_rule_format(const struct net_fw_rule *rule, char *buf);
+
+/** net_firewall_family() - "inet", or "arp" for a table that has rules of that family alone */
+const char *net_firewall_family(const struct net_firewall *fw);
 
 /**
  * net_firewall_format() - "table inet vpn (7 rules)"

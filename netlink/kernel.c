@@ -98,14 +98,16 @@ static int dump_settings(const struct net_set *want, struct net_set *out)
 }
 
 /* A kernel without nf_tables has no table of ours; that only matters when one is wanted. */
-static int dump_firewall(struct kernel *k, const char *table, struct net_set *out, struct err *err)
+static int dump_firewall(struct kernel *k, const struct net_scope *scope, struct net_set *out,
+                         struct err *err)
 {
     struct net_firewall fw = {.n = 0};
     int rc;
 
-    if (!k->netfilter || !table || strlen(table) >= sizeof(fw.table))
+    if (!k->netfilter || !scope->nft_table || strlen(scope->nft_table) >= sizeof(fw.table))
         return 0;
-    memcpy(fw.table, table, strlen(table));
+    strcpy(fw.table, scope->nft_table);
+    snprintf(fw.owner, sizeof(fw.owner), "%s", scope->nft_owner ? scope->nft_owner : "");
     rc = net_nft_get(k->netfilter, &fw, NULL, err);
     if (rc == -EOPNOTSUPP)
         rc = 0;
@@ -126,7 +128,7 @@ static int kernel_dump(void *ctx, enum net_kind kind, const struct net_scope *sc
     case NET_KIND_LINK:
         return net_link_dump(k->conn, take_link, out, err);
     case NET_KIND_FIREWALL:
-        return dump_firewall(k, scope->nft_table, out, err);
+        return dump_firewall(k, scope, out, err);
     case NET_KIND_SETTING:
         return scope->want ? dump_settings(scope->want, out) : 0;
     case NET_KIND_ADDR:

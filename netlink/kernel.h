@@ -29,6 +29,7 @@ struct net_scope {
     uint32_t parent;            /* classes: their qdisc; filters: where they hang */
     const struct net_set *want; /* settings: those to read */
     const char *nft_table;      /* the firewall */
+    const char *nft_owner;      /* whose it should be */
 };
 
 /**

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <netlink/msg.h>
@@ -105,7 +106,6 @@ static int append(struct net_firewall *fw, const struct net_firewall *part)
 {
     int rc = 0;
 
-    memcpy(fw->owner, part->owner, sizeof(fw->owner));
     fw->has_more = fw->has_more || part->has_more;
     for (size_t i = 0; rc == 0 && i < part->n; i++)
         rc = net_firewall_add(fw, &part->rules[i]);
@@ -117,24 +117,32 @@ static int append(struct net_firewall *fw, const struct net_firewall *part)
 }
 
 /*
- * The tables of all families as one.  One beside the first that has another owner, or none, is
- * somebody's who likes the name, and no part of ours.  @present: a bit for each that is.
+ * The tables of all families as one.  Whose it is, the first says; one of another family that is
+ * not @owner's is no part of it, whatever the first is.  @present: a bit for each that is.
  */
-static int read_table(struct net_conn *conn, struct net_firewall *fw, unsigned int *present,
-                      struct err *err)
+static int read_table(struct net_conn *conn, const char *owner, struct net_firewall *fw,
+                      unsigned int *present, struct err *err)
 {
     int rc = 0;
 
     *present = 0;
+    fw->arp_taken = false;
     for (size_t i = 0; rc >= 0 && i < NET_NFT_FAMILIES; i++) {
         _cleanup_(net_firewall_clear) struct net_firewall part = {.n = 0};
 
         memcpy(part.table, fw->table, sizeof(part.table));
         rc = read_family(conn, net_nft_families[i], &part, err);
-        if (rc <= 0 ||
-            (i > 0 && (!part.owner[0] || (*present && strcmp(part.owner, fw->owner) != 0))))
+        if (rc <= 0)
+            continue;
+        if (i > 0 && strcmp(part.owner, owner) != 0) {
+            fw->arp_taken = true;
+            continue;
+        }
+        /* One of ours beside somebody else's first one is neither's. */
+        if (*present && strcmp(part.owner, fw->owner) != 0)
             continue;
         *present |= 1U << i;
+        memcpy(fw->owner, part.owner, sizeof(fw->owner));
         rc = append(fw, &part);
     }
     return rc < 0 ? rc : 0;
@@ -147,13 +155,16 @@ static int explain(const char *table, int rc, struct err *err)
         err_set(err, rc, "the kernel's description is malformed");
     else if (rc == -ENOMEM)
         err_set(err, rc, "out of memory");
-    return err_prefix(err, rc, "reading table inet %s: ", table);
+    return err_prefix(err, rc, "reading the tables %s: ", table);
 }
 
 static int get(struct net_conn *conn, struct net_firewall *fw, unsigned int *present,
                struct net_nft_gen *gen, struct err *err)
 {
     struct net_nft_gen before = {0}, after = {0};
+    char owner[NET_FW_NAME_SIZE];
+
+    memcpy(owner, fw->owner, sizeof(owner));
 
     for (int i = 0; i < NFT_TRIES; i++) {
         int rc = get_gen(conn, &before, err);
@@ -161,7 +172,7 @@ static int get(struct net_conn *conn, struct net_firewall *fw, unsigned int *pre
         net_firewall_clear(fw);
         fw->owner[0] = '\0';
         if (rc == 0)
-            rc = read_table(conn, fw, present, err);
+            rc = read_table(conn, owner, fw, present, err);
         /* A chain or the table itself went while it was read. */
         if (rc == -ENOENT)
             continue;
@@ -174,7 +185,7 @@ static int get(struct net_conn *conn, struct net_firewall *fw, unsigned int *pre
             return 0;
         }
     }
-    return err_set(err, -EAGAIN, "reading table inet %s: it kept changing", fw->table);
+    return err_set(err, -EAGAIN, "reading the tables %s: they kept changing", fw->table);
 }
 
 int net_nft_get(struct net_conn *conn, struct net_firewall *fw, struct net_nft_gen *gen,
@@ -319,37 +330,43 @@ static int transact(struct net_conn *conn, const struct net_firewall *want, unsi
     return rc;
 }
 
-static bool is_absent(const struct net_firewall *have)
+static int not_ours(const struct net_firewall *want, const char *family, struct err *err)
 {
-    return have->n == 0 && !have->has_more;
+    return err_set(err, -EEXIST,
+                   "table %s %s exists and is not ours, its comment is not \"%s\" (rename it, or "
+                   "remove it with: nft delete table %s %s)",
+                   family, want->table, want->owner, family, want->table);
 }
 
+/* Whatever a table holds, be it nothing. */
 static int check_owner(const struct net_firewall *want, const struct net_firewall *have,
-                       struct err *err)
+                       unsigned int present, struct err *err)
 {
-    if (is_absent(have) || strcmp(want->owner, have->owner) == 0)
-        return 0;
-    return err_set(err, -EEXIST,
-                   "table inet %s exists and is not ours, its comment is not \"%s\" (rename it, or "
-                   "remove it with: nft delete table inet %s)",
-                   want->table, want->owner, want->table);
+    return present && strcmp(want->owner, have->owner) != 0 ? not_ours(want, "inet", err) : 0;
 }
 
 static int put_once(struct net_conn *conn, const struct net_firewall *want, struct err *err)
 {
     _cleanup_(net_firewall_clear) struct net_firewall have = {0};
+    struct net_firewall part = *want;
     struct net_nft_gen gen = {0};
     unsigned int present = 0;
     int rc;
 
     memcpy(have.table, want->table, sizeof(have.table));
+    memcpy(have.owner, want->owner, sizeof(have.owner));
     rc = get(conn, &have, &present, &gen, err);
     if (rc == 0)
-        rc = check_owner(want, &have, err);
-    if (rc < 0 || net_firewall_same(want, &have))
+        rc = check_owner(want, &have, present, err);
+    if (have.arp_taken)
+        part.n = net_firewall_others(want);
+    if (rc == 0 && part.n == 0 && want->n > 0)
+        rc = not_ours(want, "arp", err);
+    if (rc < 0 || net_firewall_same(&part, &have))
         return rc;
-    rc = transact(conn, want, present, gen.id, true, err);
-    return rc < 0 ? err_prefix(err, rc, "table inet %s: ", want->table) : 0;
+    rc = transact(conn, &part, present, gen.id, true, err);
+    return rc < 0 ? err_prefix(err, rc, "table %s %s: ", net_firewall_family(&part), part.table)
+                  : 0;
 }
 
 static int check_once(struct net_conn *conn, const struct net_firewall *want, struct err *err)
@@ -363,7 +380,8 @@ static int check_once(struct net_conn *conn, const struct net_firewall *want, st
     /* Under a name of its own, so that it makes no difference what is there. */
     memcpy(probe.table, "vpn-probe", sizeof("vpn-probe"));
     rc = transact(conn, &probe, 0, gen.id, false, err);
-    return rc < 0 ? err_prefix(err, rc, "table inet %s: ", want->table) : 0;
+    return rc < 0 ? err_prefix(err, rc, "table %s %s: ", net_firewall_family(want), want->table)
+                  : 0;
 }
 
 /* Again, while others change the packet filter at the same time. */
@@ -375,7 +393,8 @@ static int retry(int (*once)(struct net_conn *, const struct net_firewall *, str
     for (int i = 0; rc == -ERESTART && i < NFT_TRIES; i++)
         rc = once(conn, want, err);
     if (rc == -ERESTART)
-        return err_set(err, -EAGAIN, "table inet %s: the packet filter kept changing", want->table);
+        return err_set(err, -EAGAIN, "table %s %s: the packet filter kept changing",
+                       net_firewall_family(want), want->table);
     return rc;
 }
 
@@ -402,4 +421,23 @@ int net_nft_able(const struct net_fw_rule *rule, struct err *err)
     net_firewall_clear(&fw);
     net_conn_close(conn);
     return rc;
+}
+
+int net_nft_vacant(const char *table, const char *owner, struct err *err)
+{
+    _cleanup_(net_firewall_clear) struct net_firewall have = {.n = 0};
+    _cleanup_(net_conn_closep) struct net_conn *conn = NULL;
+    struct net_firewall want = {.n = 0};
+    struct net_nft_gen gen = {0};
+    unsigned int present = 0;
+    int rc = net_conn_open_netfilter(&conn, err);
+
+    snprintf(want.table, sizeof(want.table), "%s", table);
+    snprintf(want.owner, sizeof(want.owner), "%s", owner);
+    have = want;
+    if (rc == 0)
+        rc = get(conn, &have, &present, &gen, err);
+    if (rc == 0)
+        rc = check_owner(&want, &have, present, err);
+    return rc == 0 && have.arp_taken ? not_ours(&want, "arp", err) : rc;
 }

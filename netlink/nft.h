@@ -21,7 +21,8 @@ struct net_conn;
 /**
  * net_nft_get() - read a table
  * @conn: from net_conn_open_netfilter()
- * @fw:   zeroed but for its table; net_firewall_clear() it.  An absent table has no rules
+ * @fw:   zeroed but for its table and who should own it, which becomes who does; empty for an
+ *        absent one, which has no rules.  net_firewall_clear() it
  * @gen:  the state in which it was; may be NULL
  *
  * Return: 0; -EOPNOTSUPP; -EAGAIN when it kept changing; or -errno.
@@ -32,10 +33,11 @@ int net_nft_get(struct net_conn *conn, struct net_firewall *fw, struct net_nft_g
 /**
  * net_nft_put() - make the kernel's table equal to @want
  *
- * Without rules in @want the table is removed.  Nothing is sent when they are equal already.
+ * Without rules in @want the table is removed.  Nothing is sent when they are equal already.  Rules
+ * for ARP are left out when its table is somebody else's: see net_nft_vacant().
  *
- * Return: 0; -EEXIST when the table is somebody else's; -EOPNOTSUPP; or -errno, and then nothing
- * was changed.
+ * Return: 0; -EEXIST when the table is somebody else's, or that of ARP and there are no other
+ * rules; -EOPNOTSUPP; or -errno, and then nothing was changed.
  */
 int net_nft_put(struct net_conn *conn, const struct net_firewall *want, struct err *err);
 
@@ -54,5 +56,12 @@ int net_nft_check(struct net_conn *conn, const struct net_firewall *want, struct
  * Asked over a connection of its own; nothing is changed.  Return: as net_nft_check().
  */
 int net_nft_able(const struct net_fw_rule *rule, struct err *err);
+
+/**
+ * net_nft_vacant() - is no table of this name, of any family, somebody else's than @owner's?
+ *
+ * Asked over a connection of its own.  Return: 0; -EEXIST with its family; or as net_nft_get().
+ */
+int net_nft_vacant(const char *table, const char *owner, struct err *err);
 
 #endif

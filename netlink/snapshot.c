@@ -281,7 +281,8 @@ static int read_all(struct reader *r)
     const struct net_scope any = {0};
     const struct net_scope ours = {.protocol = r->owner->protocol,
                                    .want = r->want,
-                                   .nft_table = r->owner->table};
+                                   .nft_table = r->owner->table,
+                                   .nft_owner = r->owner->alias};
     int rc = read_links(r);
 
     if (rc == 0)

@@ -150,7 +150,7 @@ static struct net_firewall example(void)
 
 static struct net_firewall current(void)
 {
-    struct net_firewall fw = {.table = NET_FW_TABLE_SERVER};
+    struct net_firewall fw = {.table = NET_FW_TABLE_SERVER, .owner = NET_FW_OWNER_SERVER};
 
     OK(net_nft_get(conn, &fw, NULL, &err));
     return fw;
@@ -425,30 +425,82 @@ static void test_foreign_empty(void **state)
     }
 }
 
-/* Of ARP's tables as well: one of our name that is not ours is none of our business. */
-static void test_foreign_arp(void **state)
+/*
+ * Of ARP's tables as well: one of our name that is not ours is none of our business.  It keeps us
+ * from nothing but rules for ARP.
+ */
+static void beside_foreign_arp(const char *foreign)
 {
-    struct net_firewall want = example();
+    struct net_firewall want = example(), have;
+    const size_t n = want.n;
     char *before;
 
-    (void)state;
-    nft("add table arp vpn; add chain arp vpn input; add rule arp vpn input drop");
-    before = strdup(listing("ruleset"));
-    FAILS(-EEXIST, "table inet vpn", net_nft_put(conn, &want, &err));
-    assert_string_equal(listing("ruleset"), before);
+    nft(foreign);
+    before = strdup(listing("table arp vpn"));
+    have = current();
+    assert_string_equal(have.owner, "");
+    assert_true(have.arp_taken);
+    FAILS(-EEXIST, "nft delete table arp vpn",
+          net_nft_vacant(want.table, NET_FW_OWNER_SERVER, &err));
+    for (int i = 0; i < 2; i++) {
+        uint32_t gen = generation();
+
+        OK(net_nft_put(conn, &want, &err));
+        assert_int_equal(generation(), gen + (i == 0));
+        have = current();
+        assert_string_equal(have.owner, want.owner);
+        assert_int_equal(have.n, n - 1);
+        assert_true(net_firewall_same(&want, &have));
+        net_firewall_clear(&have);
+    }
     want.n--;
     OK(net_nft_put(conn, &want, &err));
     expect_same(&want);
+    expect_family(&want, "inet", 0, want.n);
     want.n = 0;
     OK(net_nft_put(conn, &want, &err));
     assert_string_equal(listing("ruleset"), before);
-    free(before);
+    net_firewall_clear(&want);
+
+    /* Rules for ARP alone have no place. */
+    add(&want, RULE(.chain = NET_FW_ARP, .action = NET_FW_MARK, .mark = 1), NULL, NULL);
+    FAILS(-EEXIST, "table arp vpn exists", net_nft_put(conn, &want, &err));
+    assert_string_equal(listing("ruleset"), before);
+    net_firewall_clear(&want);
+
+    /* It went, and it is told apart: what was left out comes. */
     nft("flush ruleset");
+    OK(net_nft_vacant(want.table, NET_FW_OWNER_SERVER, &err));
+    want = example();
+    OK(net_nft_put(conn, &want, &err));
+    OK(net_nft_vacant(want.table, NET_FW_OWNER_SERVER, &err));
+    expect_same(&want);
+    nft("flush ruleset");
+    free(before);
+    net_firewall_clear(&want);
+}
+
+static void test_foreign_arp(void **state)
+{
+    struct net_firewall want = {.table = NET_FW_TABLE_SERVER, .owner = NET_FW_OWNER_SERVER};
+
+    (void)state;
+    beside_foreign_arp("add table arp vpn; add chain arp vpn input; add rule arp vpn input drop");
+    beside_foreign_arp("add table arp vpn { comment \"mine\"; }; add chain arp vpn input");
+    beside_foreign_arp("add table arp vpn { comment \"mine\"; }");
 
     /* Alone, as a client has it that blocks and has no address yet. */
     add(&want, RULE(.chain = NET_FW_ARP, .action = NET_FW_MARK, .mark = 1), NULL, NULL);
     OK(net_nft_put(conn, &want, &err));
     expect_same(&want);
+
+    /* Ours is no part of an inet one that is not. */
+    nft("add table inet vpn { comment \"mine\"; }");
+    FAILS(-EEXIST, "nft delete table inet vpn", net_nft_put(conn, &want, &err));
+    FAILS(-EEXIST, "nft delete table inet vpn",
+          net_nft_vacant(want.table, NET_FW_OWNER_SERVER, &err));
+    nft("delete table inet vpn");
+
     want.n = 0;
     OK(net_nft_put(conn, &want, &err));
     assert_string_equal(listing("ruleset"), "");
