@@ -101,11 +101,11 @@ harm "the MTU" "ip -n $SRV link show tun0" "mtu 1400" ip_ link set tun0 mtu 1300
 harm "the link, down" "$R table 101" "default dev tun0" ip_ link set tun0 down
 harm "the packet filter" "$M" "masquerade" srv nft delete table inet vpn
 harm "a chain of it" "$M" "masquerade" srv nft flush chain inet vpn postrouting
-Q="tc -n $SRV class show dev tun0" F="tc -n $SRV filter show dev tun0"
+Q="tc -n $SRV class show dev tun0" F="tc -n $SRV filter show dev tun0 parent 1:"
 harm "a class's rate" "$Q" "rate 3Mbit ceil 6Mbit" change_rate
 harm "the queueing" "$Q" "rate 3Mbit ceil 6Mbit" tc -n "$SRV" qdisc del dev tun0 root
 harm "another queueing in its place" "$Q" "rate 3Mbit ceil 6Mbit" tc -n "$SRV" qdisc replace dev tun0 root pfifo
-harm "the filters" "$F" "flowid" tc -n "$SRV" filter del dev tun0
+harm "the filters" "$F" "flowid" tc -n "$SRV" filter del dev tun0 parent 1:
 harm "the device for the way up" "tc -n $SRV class show dev ifb-tun0" "rate 3Mbit ceil 6Mbit" ip_ link del ifb-tun0
 harm "a rule that was added" "ip -n $SRV rule | grep -c 4444 | sed s/0/gone/" "gone" \
     ip_ rule add priority 4444 lookup 101 protocol 86
