@@ -109,7 +109,7 @@ SERVER_SRC += daemon/change.c daemon/choose.c daemon/config_diff.c daemon/confir
 SERVER_SRC += daemon/history_record.c daemon/shaper.c $(QOS)
 SERVER_SRC += netlink/status_json.c
 SERVER_SRC += daemon/firewall.c daemon/netfilter.c daemon/forwarding.c
-CLIENT_SRC := client/firewall.c client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/tunnel_names.c client/login.c client/timers.c client/stale.c client/resolve.c client/dns.c client/routing.c client/netstate.c client/neighbours.c client/trust.c client/keeper.c client/pushed.c client/device_id.c $(PROFILE) common/helper.c \
+CLIENT_SRC := client/firewall.c client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/tunnel_names.c client/login.c client/timers.c client/stale.c client/resolve.c client/dns.c client/routing.c client/netstate.c client/neighbours.c client/ability.c client/trust.c client/keeper.c client/pushed.c client/device_id.c $(PROFILE) common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
 CLIENT_SRC += netlink/status_json.c
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
@@ -288,6 +288,7 @@ $(eval $(call test,test_session,unit,daemon/session.c daemon/session_path.c daem
     daemon/datapath/peers.c daemon/users.c common/mac.c common/wire.c common/ipc.c common/log.c \
     $(CONF) $(CONFIG) $(LEASE),yaml-0.1 libsodium jansson))
 $(eval $(call test,test_guard,unit,client/firewall.c $(NET_PURE) $(IP)))
+$(eval $(call test,test_neighbours,unit,client/neighbours.c client/ability.c $(NET_PURE) $(IP)))
 $(eval $(call test,test_lower,unit,$(CONF) $(CONFIG) daemon/firewall.c netlink/firewall.c netlink/object.c,yaml-0.1 libsodium))
 $(eval $(call test,test_networks,unit,daemon/networks.c common/ip.c))
 $(eval $(call test,test_netfilter,unit,daemon/netfilter.c daemon/firewall.c netlink/firewall.c netlink/object.c $(IP),jansson))

@@ -20,7 +20,7 @@
 #include "common/process.h"
 #include "daemon/datapath/report.h"
 #include "daemon/datapath/udp.h"
-#include "netlink/nft.h"
+#include "netlink/firewall.h"
 
 #define TICK_MAX_MS    60000
 #define EVENTS_MAX     128 /* per wake-up: signals and the enclave get their turn under a flood */
@@ -210,23 +210,52 @@ static int settle(struct client *c, struct err *err)
     if (rc == 0)
         rc = neighbours_lower(&c->neighbours, netstate_catches(c->netstate, n), want, &marked);
     if (rc == 0)
-        rc = firewall_guard(c->netstate, c->unguarded.msg[0] ? 0 : n, marked ? ROUTING_MARK : 0,
-                            want);
+        rc = firewall_guard(c->netstate, c->guard.state == ABILITY_MISSING ? 0 : n,
+                            marked ? ROUTING_MARK : 0, want);
     if (rc < 0)
         return err_set(err, rc, "out of memory");
     return keeper_want(c->keeper, want, c->env.now_ms, err);
 }
 
-/* A kernel without nf_tables is no reason not to connect. */
-static void find_guard(struct client *c)
+/* A kernel without nf_tables is no reason not to connect.  Return: is the answer another one? */
+static bool find_guard(struct client *c)
 {
     const struct net_fw_rule rule = {.chain = NET_FW_PREROUTING,
                                      .not_iif = "lo",
                                      .action = NET_FW_DROP};
 
-    if (net_nft_able(&rule, &c->unguarded) < 0)
+    if (!ability_ask(&c->guard, &rule, false, c->env.now_ms))
+        return false;
+    switch (c->guard.state) {
+    case ABILITY_THERE:
+        log_info("packets to tunnel addresses from other interfaces are dropped");
+        break;
+    case ABILITY_MISSING:
         log_warning("packets to tunnel addresses from other interfaces are not dropped: %s",
-                    c->unguarded.msg);
+                    c->guard.why.msg);
+        break;
+    case ABILITY_UNKNOWN:
+        log_warning("whether packets to tunnel addresses from other interfaces can be dropped is "
+                    "not known yet: %s",
+                    c->guard.why.msg);
+        break;
+    }
+    return true;
+}
+
+/* What could not be found out.  Return: when to ask again. */
+static uint64_t find_again(struct client *c)
+{
+    const uint64_t now = c->env.now_ms;
+    uint64_t guard, neighbours;
+
+    if (now >= ability_due(&c->guard) && find_guard(c))
+        c->env.changed = true;
+    if (neighbours_tick(&c->neighbours, now))
+        c->env.changed = true;
+    guard = ability_due(&c->guard);
+    neighbours = neighbours_due(&c->neighbours);
+    return guard < neighbours ? guard : neighbours;
 }
 
 static void settle_changes(struct client *c)
@@ -340,8 +369,8 @@ int client_start(struct client *c, const struct profile *profile, int control_fd
     if (rc < 0)
         return rc;
     /* Before anything else, so that nothing gets out; and what an earlier run left goes. */
-    find_guard(c);
-    neighbours_open(&c->neighbours, profile->state);
+    (void)find_guard(c);
+    neighbours_open(&c->neighbours, profile->state, c->env.now_ms);
     if (settle(c, &why) < 0)
         log_warning("%s", why.msg);
     say_blocked(c);
@@ -499,7 +528,7 @@ int client_run(struct client *c)
         c->env.now_ms = clock_mono_ms();
         for (int i = 0; i < n; i++)
             serve(c, (enum source)sources[i]);
-        next = UINT64_MAX;
+        next = find_again(c);
         for (size_t i = 0; i < c->n_tunnels; i++) {
             const uint64_t due = tunnel_tick(&c->tunnels[i]);
 

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "client/ability.h"
 #include "client/neighbours.h"
 #include "client/tunnel.h"
 #include "common/ctl.h"
@@ -35,7 +36,7 @@ struct client {
     const struct netstate **netstate; /* likewise: of each */
     size_t n_tunnels;                 /* opened */
     struct neighbours neighbours;
-    struct err unguarded; /* why there is no packet filter of ours; empty: there is */
+    struct ability guard; /* to drop what comes to tunnel addresses by other ways */
     uint64_t drops[CLIENT_DROP_NUM];
     int64_t started_s; /* wall clock */
     bool ready_once;

@@ -1,4 +1,5 @@
 /* What vpn-client answers to vpnctl. */
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -92,9 +93,21 @@ static json_t *report_tunnel(const struct client *c, const struct tunnel *t)
 
 static json_t *report_guard(const struct client *c)
 {
-    if (!c->unguarded.msg[0])
+    const char *unanswered = neighbours_unanswered(&c->neighbours);
+    char why[sizeof(c->guard.why.msg) + 64];
+
+    switch (c->guard.state) {
+    case ABILITY_MISSING:
+        return json_pack("{s:s, s:s}", "state", "missing", "reason", c->guard.why.msg);
+    case ABILITY_UNKNOWN:
+        return json_pack("{s:s, s:s}", "state", "unknown", "reason", c->guard.why.msg);
+    case ABILITY_THERE:
+        break;
+    }
+    if (!unanswered)
         return json_pack("{s:s}", "state", "active");
-    return json_pack("{s:s, s:s}", "state", "missing", "reason", c->unguarded.msg);
+    snprintf(why, sizeof(why), "ARP is not marked: %s", unanswered);
+    return json_pack("{s:s, s:s}", "state", "partial", "reason", why);
 }
 
 /* How the kernel stands to what the tunnels need. */

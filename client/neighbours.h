@@ -16,7 +16,9 @@
 #define CLIENT_NEIGHBOURS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
+#include "client/ability.h"
 #include "common/err.h"
 
 struct net_set;
@@ -25,14 +27,23 @@ struct net_sysctl_keep;
 /* Starts zeroed. */
 struct neighbours {
     struct net_sysctl_keep *former;
-    struct err unable; /* why ARP cannot be marked here; empty: it can */
-    bool said;
+    struct ability ability; /* to mark ARP */
+    bool caught;            /* see neighbours_lower() */
+    struct err said;        /* why not, as it was told last */
 };
 
 /** neighbours_open() - find out what the kernel can; @state: the folder. */
-void neighbours_open(struct neighbours *n, const char *state);
+void neighbours_open(struct neighbours *n, const char *state, uint64_t now_ms);
 /** neighbours_close() - put the setting back; a zeroed or closed one is fine. */
 void neighbours_close(struct neighbours *n);
+
+/** neighbours_due() - when to call neighbours_tick(); UINT64_MAX: never. */
+uint64_t neighbours_due(const struct neighbours *n);
+/** neighbours_tick() - ask the kernel again when it is time.  Return: is the answer another one? */
+bool neighbours_tick(struct neighbours *n, uint64_t now_ms);
+
+/** neighbours_unanswered() - why ARP is not marked although it should be; NULL: it is. */
+const char *neighbours_unanswered(const struct neighbours *n);
 
 /**
  * neighbours_lower() - the setting, when it is needed

@@ -199,6 +199,26 @@ ip -n "$CLI" neigh del 192.0.2.250 dev eth0
 dump >"$T/after"
 check "and leaves the kernel as found" diff "$T/before" "$T/after"
 
+# ---- somebody else has a table for ARP of our name ------------------------------------------------
+cli nft 'add table arp vpn-client { comment "mine"; }; add chain arp vpn-client input'
+cli nft list table arp vpn-client >"$T/arp-before"
+client_start alice
+check "beside somebody else's table for ARP the client connects" client_connected alice
+check "the guard stands" wait_for 5 sh -c "ip netns exec $CLI nft list table inet vpn-client | grep -q 'ip daddr 10.8.0.* drop'"
+check "the log names the table" grep -q 'warning: ARP requests are not answered .* nft delete table arp vpn-client' "$T/client-alice.log"
+guard_is() { cli "$BIN/vpnctl" -s "$T/alice.sock" status | grep -q "packet filter *$1"; }
+check "status says so" guard_is partial
+check "the setting for marks is left alone" sh -c "ip netns exec $CLI sysctl -n net.ipv4.conf.all.src_valid_mark | grep -qx 0"
+cli nft list table arp vpn-client >"$T/arp-after"
+check "that table is as it was" cmp "$T/arp-before" "$T/arp-after"
+cli nft delete table arp vpn-client
+check "once it went, status is well" wait_for 15 guard_is active
+check "and ARP is answered" arp_answered
+stop "$CLIENT"
+ip -n "$CLI" neigh flush dev eth0
+dump >"$T/after"
+check "again the kernel is left as found" diff "$T/before" "$T/after"
+
 # ---- exceptions are the operator's ---------------------------------------------------------------
 ip -n "$CLI" addr add 192.168.1.2/24 dev eth0
 ip -n "$SRV" addr add 192.168.1.7/24 dev eth0
