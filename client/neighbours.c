@@ -70,15 +70,28 @@ static void say(struct neighbours *n)
     }
 }
 
+/* Before it is changed, what it was is on disk. */
+static void keep(struct neighbours *n, bool wanted)
+{
+    struct err err = {{0}};
+    const int rc = net_sysctl_keep_want(n->former, &setting, wanted, &err);
+
+    if (rc < 0 && strcmp(err.msg, n->not_kept.msg) != 0)
+        log_warning("%s: %s", setting.path, err.msg);
+    n->not_kept = err;
+    if (rc == 0)
+        n->not_kept.msg[0] = '\0';
+}
+
 int neighbours_lower(struct neighbours *n, bool caught, struct net_set *set, bool *marked)
 {
-    struct err err;
-
     n->caught = caught;
     say(n);
     *marked = caught && n->ability.state == ABILITY_THERE && n->former;
-    /* Before it is changed, what it was is on disk. */
-    if (n->former && net_sysctl_keep_want(n->former, &setting, *marked, &err) < 0)
-        log_warning("%s: %s", setting.path, err.msg);
-    return *marked ? net_set_add_setting(set, setting.path, setting.value) : 0;
+    if (n->former)
+        keep(n, *marked);
+    /* What was so before us is the host's to change. */
+    return *marked && net_sysctl_keep_has(n->former, setting.path)
+               ? net_set_add_setting(set, setting.path, setting.value)
+               : 0;
 }

@@ -10,7 +10,8 @@
  * (firewall.h), and the setting src_valid_mark lets marks count in such look-ups.
  *
  * The setting is the host's.  What it was is kept in the state folder, and put back when no rule
- * leads into a tunnel any more.
+ * leads into a tunnel any more; where it was 1 before, it is not ours, and nobody is kept from
+ * changing it.
  */
 #ifndef CLIENT_NEIGHBOURS_H
 #define CLIENT_NEIGHBOURS_H
@@ -30,6 +31,7 @@ struct neighbours {
     struct ability ability; /* to mark ARP */
     bool caught;            /* see neighbours_lower() */
     struct err said;        /* why not, as it was told last */
+    struct err not_kept;    /* likewise of the setting */
 };
 
 /** neighbours_open() - find out what the kernel can; @state: the folder. */

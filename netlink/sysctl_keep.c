@@ -468,6 +468,11 @@ int net_sysctl_keep_want(struct net_sysctl_keep *keep, const struct net_setting 
     return first;
 }
 
+bool net_sysctl_keep_has(const struct net_sysctl_keep *keep, const char *path)
+{
+    return entry_find(keep, path) != NULL;
+}
+
 int net_sysctl_keep_restore(struct net_sysctl_keep *keep, struct err *err)
 {
     int first = restore_unwanted(keep, NULL, 0, err);

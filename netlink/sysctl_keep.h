@@ -17,6 +17,7 @@
 #ifndef NETLINK_SYSCTL_KEEP_H
 #define NETLINK_SYSCTL_KEEP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/err.h"
@@ -47,6 +48,9 @@ void net_sysctl_keep_free(struct net_sysctl_keep *keep);
  */
 int net_sysctl_keep_want(struct net_sysctl_keep *keep, const struct net_setting *settings, size_t n,
                          struct err *err);
+
+/** net_sysctl_keep_has() - is this setting ours, because it had another value? */
+bool net_sysctl_keep_has(const struct net_sysctl_keep *keep, const char *path);
 
 /**
  * net_sysctl_keep_restore() - put all back, and remove the file

@@ -16,6 +16,7 @@
 #include "netlink/sysctl_keep.h"
 
 static int able, vacant, kept; /* what is answered */
+static bool ours;              /* did the setting have another value? */
 static unsigned int n_asked, n_warned, n_told, n_wanted;
 static int fake; /* its address stands for the file of former values */
 
@@ -57,6 +58,13 @@ int net_sysctl_keep_want(struct net_sysctl_keep *keep, const struct net_setting 
     return kept < 0 ? err_set(err, kept, "disk full") : 0;
 }
 
+bool net_sysctl_keep_has(const struct net_sysctl_keep *keep, const char *path)
+{
+    (void)keep;
+    assert_string_equal(path, "ipv4/conf/all/src_valid_mark");
+    return ours;
+}
+
 int net_sysctl_keep_restore(struct net_sysctl_keep *keep, struct err *err)
 {
     (void)keep, (void)err;
@@ -76,6 +84,7 @@ static int setup(void **state)
 {
     (void)state;
     able = vacant = kept = 0;
+    ours = true;
     n_asked = n_warned = n_told = n_wanted = 0;
     return 0;
 }
@@ -173,13 +182,45 @@ static void test_again(void **state)
     again(&vacant, -EEXIST, "not ours");
 }
 
+/* What was 1 before us is the host's: whoever makes it 0 is not overruled. */
+static void test_not_ours(void **state)
+{
+    struct neighbours n = {0};
+
+    (void)state;
+    ours = false;
+    neighbours_open(&n, "/state", 1000);
+    assert_marked(&n, true, true, 0);
+    ours = true;
+    assert_marked(&n, true, true, 1);
+    neighbours_close(&n);
+}
+
+/* A full disk is told once, each time that it became full. */
+static void test_not_kept(void **state)
+{
+    struct neighbours n = {0};
+
+    (void)state;
+    neighbours_open(&n, "/state", 1000);
+    kept = -ENOSPC;
+    for (int i = 0; i < 3; i++)
+        assert_marked(&n, true, true, 1);
+    assert_int_equal(n_warned, 1);
+    kept = 0;
+    assert_marked(&n, true, true, 1);
+    kept = -ENOSPC;
+    assert_marked(&n, true, true, 1);
+    assert_int_equal(n_warned, 2);
+    neighbours_close(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_able, setup),
-        cmocka_unit_test_setup(test_missing, setup),
-        cmocka_unit_test_setup(test_again, setup),
-
+        cmocka_unit_test_setup(test_able, setup),     cmocka_unit_test_setup(test_missing, setup),
+        cmocka_unit_test_setup(test_again, setup),    cmocka_unit_test_setup(test_not_ours, setup),
+        cmocka_unit_test_setup(test_not_kept, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
