@@ -36,6 +36,13 @@ uint32_t timers_ended_ms(uint32_t in_a_row, uint32_t random)
     return pause + random % (pause / 3 + 1);
 }
 
+uint32_t timers_cut_short(uint32_t before, uint64_t age_ms, bool ended)
+{
+    if (age_ms >= TIMERS_LASTED_MS)
+        return 0;
+    return ended && before < UINT32_MAX ? before + 1 : before;
+}
+
 uint32_t timers_rekey_ms(uint32_t random)
 {
     return TIMERS_REKEY_MS - random % (TIMERS_REKEY_EARLY_MS + 1);

@@ -50,6 +50,16 @@ uint32_t timers_pause_ms(uint64_t failing_ms, uint32_t pauses, uint32_t random);
  */
 uint32_t timers_ended_ms(uint32_t in_a_row, uint32_t random);
 
+/**
+ * timers_cut_short() - how many sessions in a row the server has ended before they lasted
+ * @before: the same as of late
+ * @age_ms: how long this connection has been up
+ * @ended: the server ends it now; false: it goes on
+ *
+ * Return: 0 from the moment that it has lasted, however it ends.
+ */
+uint32_t timers_cut_short(uint32_t before, uint64_t age_ms, bool ended);
+
 /** timers_rekey_ms() - the age at which a session is renewed. */
 uint32_t timers_rekey_ms(uint32_t random);
 

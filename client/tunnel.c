@@ -224,6 +224,8 @@ static uint64_t session_tick(struct tunnel *t)
     unsigned int due = peer ? times_due(t, peer) : SESSION_OVER;
     uint64_t next = now + TICK_MS, probe;
 
+    /* Before it can be over: one that lasted and was lost in silence has lasted all the same. */
+    t->cut_short = timers_cut_short(t->cut_short, now - t->since_ms, false);
     if (due & SESSION_OVER) {
         tunnel_disconnect(t);
         t->state = t->login.phase == LOGIN_PAUSED ? TUNNEL_WAITING : TUNNEL_CONNECTING;
@@ -376,8 +378,6 @@ void tunnel_disconnected(struct tunnel *t, uint8_t reason)
         [WIRE_DISCONNECT_KICKED] = "the server's operator has disconnected this device",
         [WIRE_DISCONNECT_DISABLED] = "this user is disabled or has expired",
     };
-
-    const bool lasted = t->env->now_ms - t->since_ms >= TIMERS_LASTED_MS;
     uint32_t pause;
 
     tunnel_disconnect(t);
@@ -388,7 +388,7 @@ void tunnel_disconnected(struct tunnel *t, uint8_t reason)
                    sentences[reason]);
         return;
     }
-    t->cut_short = lasted ? 0 : t->cut_short + 1;
+    t->cut_short = timers_cut_short(t->cut_short, t->env->now_ms - t->since_ms, true);
     pause = timers_ended_ms(t->cut_short, randombytes_random());
     t->state = TUNNEL_CONNECTING;
     if (t->cut_short > TIMERS_ENDED_FREE)

@@ -71,6 +71,24 @@ static void test_ended(void **state)
     assert_in_range(logins, 80, 100);
 }
 
+/* One that lasted makes up for those before it, also when it was lost without a word. */
+static void test_cut_short(void **state)
+{
+    uint32_t n = 0;
+
+    (void)state;
+    for (uint32_t i = 1; i <= 9; i++) {
+        n = timers_cut_short(n, 59999, true);
+        assert_int_equal(n, i);
+    }
+    assert_int_equal(timers_cut_short(n, 59999, false), 9);
+    n = timers_cut_short(n, 60000, false);
+    assert_int_equal(n, 0);
+    assert_int_equal(timers_cut_short(n, 10, true), 1);
+    assert_int_equal(timers_cut_short(9, 60000, true), 0);
+    assert_int_equal(timers_cut_short(UINT32_MAX, 0, true), UINT32_MAX);
+}
+
 static void test_quiet_session(void **state)
 {
     struct session_times s = fresh();
@@ -147,10 +165,11 @@ static void test_clock_ahead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answer), cmocka_unit_test(test_pause),
-        cmocka_unit_test(test_ended),  cmocka_unit_test(test_quiet_session),
-        cmocka_unit_test(test_age),    cmocka_unit_test(test_unanswered),
-        cmocka_unit_test(test_stale),  cmocka_unit_test(test_clock_ahead),
+        cmocka_unit_test(test_answer),        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_ended),         cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_quiet_session), cmocka_unit_test(test_age),
+        cmocka_unit_test(test_unanswered),    cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_clock_ahead),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
