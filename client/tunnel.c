@@ -52,18 +52,35 @@ void tunnel_say(struct tunnel *t, enum log_level level, const char *fmt, ...)
     tunnel_line(t, level, t->message);
 }
 
-void tunnel_complain(struct tunnel *t, enum complaint kind, const char *fmt, ...)
+static void warn_rarely(struct tunnel *t, enum complaint kind, const char *text)
 {
     uint64_t *said = &t->said_ms[kind];
+
+    if (*said && t->env->now_ms - *said < COMPLAINT_EVERY_MS)
+        return;
+    *said = t->env->now_ms;
+    tunnel_line(t, LOG_LEVEL_WARNING, text);
+}
+
+void tunnel_complain(struct tunnel *t, enum complaint kind, const char *fmt, ...)
+{
     va_list ap;
 
     va_start(ap, fmt);
     vsnprintf(t->message, sizeof(t->message), fmt, ap);
     va_end(ap);
-    if (*said && t->env->now_ms - *said < COMPLAINT_EVERY_MS)
-        return;
-    *said = t->env->now_ms;
-    tunnel_line(t, LOG_LEVEL_WARNING, t->message);
+    warn_rarely(t, kind, t->message);
+}
+
+void tunnel_warn(struct tunnel *t, enum complaint kind, const char *fmt, ...)
+{
+    char text[sizeof(t->message)];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    warn_rarely(t, kind, text);
 }
 
 /* ---- the session ------------------------------------------------------------------------------
@@ -148,7 +165,8 @@ void tunnel_connected(struct tunnel *t, const struct ipc_hs_done *done)
     s->stale_at_ms = 0;
     stale_reset(&s->stale, t->env->now_ms);
     login_cancel(t);
-    memset(t->said_ms, 0, sizeof(t->said_ms));
+    if (fresh)
+        memset(t->said_ms, 0, sizeof(t->said_ms));
     if (t->profile->own_network)
         pushed_begin(&t->pushed);
     /* At once: the server's side of this session is confirmed by our first packet. */

@@ -108,6 +108,11 @@ enum complaint {
     COMPLAINT_STATUS,
     COMPLAINT_NETWORK,
     COMPLAINT_ROUTES,
+    COMPLAINT_UNTRUSTED,
+    COMPLAINT_UNROUTABLE,
+    COMPLAINT_TOO_MANY,
+    COMPLAINT_OWN, /* and the next: one for each address */
+    COMPLAINT_OWN_LAST = COMPLAINT_OWN + NETSTATE_ADDRS - 1,
     COMPLAINT_IP6,
     COMPLAINT_NUM,
 };
@@ -125,6 +130,13 @@ struct tunnel_env {
     bool changed;      /* some tunnel's netstate is not in the kernel yet */
 };
 
+/* What the server says and is not set, and why; for the log. */
+struct unset {
+    struct ip_prefix own[NETSTATE_ADDRS]; /* the network of an address; len 0: it is set */
+    size_t untrusted, unroutable;         /* pushed routes */
+    size_t pushed;                        /* all of them, when they are too many; else 0 */
+};
+
 struct tunnel {
     struct tunnel_env *env;
     const struct profile_tunnel *profile;
@@ -140,6 +152,7 @@ struct tunnel {
     enum trust trust;            /* own_network: in what the server pushes */
     size_t n_allowed;            /* of the profile's routes and networks, told to this enclave */
     struct pushed pushed;        /* own_network: the server's routes */
+    struct unset unset;          /* own_network: of the lease and of these */
     struct ip_prefix *told;      /* own_network: accepted sources, told to this enclave */
     size_t n_told;
     struct netstate netstate;    /* what it needs in the kernel */
@@ -226,6 +239,9 @@ void tunnel_say(struct tunnel *t, enum log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /** tunnel_complain() - likewise, but the line at most every few minutes. */
 void tunnel_complain(struct tunnel *t, enum complaint kind, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/** tunnel_warn() - such a line alone, for what does not keep the tunnel from its work. */
+void tunnel_warn(struct tunnel *t, enum complaint kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /** tunnel_connected() - an authenticated OK: the session is there. */
 void tunnel_connected(struct tunnel *t, const struct ipc_hs_done *done);

@@ -140,27 +140,16 @@ static bool prefix_among(const struct ip_prefix *prefix, const struct ip_prefix 
 }
 
 /* How long its prefix is, is the server's word as well. */
-static struct ip_prefix own_network(const struct tunnel *t, const struct ip_prefix *addr)
+static struct ip_prefix own_network(struct tunnel *t, const struct netstate *want, size_t i)
 {
-    struct ip_prefix network = ip_prefix_network(*addr);
+    const struct ip_prefix *addr = &want->addrs[i], network = ip_prefix_network(*addr);
+    const uint8_t bits = ip_addr_bits(&addr->addr);
 
-    if (trust_takes(t->trust, &network))
+    /* A host route says no more than the address does. */
+    if (network.len == bits || trust_takes(t->trust, &network))
         return network;
-    return (struct ip_prefix){addr->addr, ip_addr_bits(&addr->addr)};
-}
-
-static void say_untrusted(struct tunnel *t, size_t n)
-{
-    if (t->trust == TRUST_PRIVATE)
-        tunnel_complain(t, COMPLAINT_ROUTES,
-                        "%zu of the server's routes are not set, because they are not private and "
-                        "another tunnel takes everything: write those that this tunnel shall have "
-                        "into its routes",
-                        n);
-    else
-        tunnel_complain(t, COMPLAINT_ROUTES,
-                        "the server's default route is not set, because there are other tunnels "
-                        "without routes: write routes: [default] into the one that shall have it");
+    t->unset.own[i] = network;
+    return (struct ip_prefix){addr->addr, bits};
 }
 
 /* The tunnel's own networks, and what the server pushes that is not among them. */
@@ -168,32 +157,67 @@ static void lower_routes(struct tunnel *t, struct netstate *want)
 {
     const size_t own = want->n_addrs;
     struct ip_prefix *routes = calloc(own + pushed_count(&t->pushed), sizeof(*routes));
-    size_t n, refused, untrusted = 0, kept = own;
+    struct unset *unset = &t->unset;
+    size_t n, kept = own;
 
+    *unset = (struct unset){0};
     if (!routes)
         return;
     for (size_t i = 0; i < own; i++)
-        routes[i] = own_network(t, &want->addrs[i]);
-    n = pushed_copy(&t->pushed, routes + own, &refused);
+        routes[i] = own_network(t, want, i);
+    n = pushed_copy(&t->pushed, routes + own, &unset->unroutable);
     for (size_t i = own; i < own + n && kept < own + t->env->pushed_max; i++) {
         if (!trust_takes(t->trust, &routes[i]))
-            untrusted++;
+            unset->untrusted++;
         else if (!prefix_among(&routes[i], routes, kept))
             routes[kept++] = routes[i];
     }
-    if (untrusted)
-        say_untrusted(t, untrusted);
-    if (refused)
-        tunnel_complain(t, COMPLAINT_ROUTES,
-                        "%zu of the server's routes lead to this host or link and are not set",
-                        refused);
-    if (n > t->env->pushed_max)
-        tunnel_complain(t, COMPLAINT_ROUTES,
-                        "the server pushes %zu routes, only the first %zu are set (this host has "
-                        "many tunnels)",
-                        n, t->env->pushed_max);
+    unset->pushed = n > t->env->pushed_max ? n : 0;
     want->routing.routes = routes;
     want->routing.n_routes = kept;
+}
+
+static void say_own_unset(struct tunnel *t, size_t i)
+{
+    const struct ip_prefix *network = &t->unset.own[i];
+    const char *why = "there are other tunnels without routes";
+    char text[IP_PREFIX_STRLEN];
+
+    if (t->trust == TRUST_PRIVATE)
+        why = "it is not private and another tunnel takes everything";
+    tunnel_warn(t, (enum complaint)(COMPLAINT_OWN + i),
+                "%s, the network of this tunnel's address, is not set, because %s: what of it this "
+                "tunnel shall have, write into its routes",
+                ip_prefix_format(network, text), why);
+}
+
+/* Each by itself: one does not stand for another. */
+static void say_unset(struct tunnel *t)
+{
+    const struct unset *unset = &t->unset;
+
+    for (size_t i = 0; i < ARRAY_SIZE(unset->own); i++)
+        if (unset->own[i].len > 0)
+            say_own_unset(t, i);
+    if (unset->untrusted && t->trust == TRUST_PRIVATE)
+        tunnel_warn(t, COMPLAINT_UNTRUSTED,
+                    "%zu of the server's routes are not set, because they are not private and "
+                    "another tunnel takes everything: write those that this tunnel shall have into "
+                    "its routes",
+                    unset->untrusted);
+    else if (unset->untrusted)
+        tunnel_warn(t, COMPLAINT_UNTRUSTED,
+                    "the server's default route is not set, because there are other tunnels "
+                    "without routes: write routes: [default] into the one that shall have it");
+    if (unset->unroutable)
+        tunnel_warn(t, COMPLAINT_UNROUTABLE,
+                    "%zu of the server's routes lead to this host or link and are not set",
+                    unset->unroutable);
+    if (unset->pushed)
+        tunnel_warn(t, COMPLAINT_TOO_MANY,
+                    "the server pushes %zu routes, only the first %zu are set (this host has many "
+                    "tunnels)",
+                    unset->pushed, t->env->pushed_max);
 }
 
 void tunnel_lower(struct tunnel *t, const struct ipc_lease *lease, struct netstate *want)
@@ -213,8 +237,7 @@ void tunnel_lower(struct tunnel *t, const struct ipc_lease *lease, struct netsta
     if (has_ip6(want->device, &rc))
         add_address(want, 6, lease->ip6, lease->prefix6);
     else if (lease->prefix6)
-        tunnel_complain(t, COMPLAINT_IP6,
-                        "this host has IPv6 switched off: the tunnel goes without");
+        tunnel_warn(t, COMPLAINT_IP6, "this host has IPv6 switched off: the tunnel goes without");
     if (p->own_network && want->n_addrs > 0)
         lower_routes(t, want);
 }
@@ -329,6 +352,7 @@ bool tunnel_configure(struct tunnel *t, const struct netstate *want)
 
     if (!same_lease)
         say_lease(t, want);
+    say_unset(t);
     t->netstate = *want;
     adopt_routes(t, want);
     if (again)
@@ -359,6 +383,7 @@ void tunnel_settled(struct tunnel *t, int rc, const struct err *err)
 {
     const struct netstate *s = &t->netstate;
     struct err why;
+    char line[128];
 
     if (!t->setting)
         return;
@@ -373,8 +398,9 @@ void tunnel_settled(struct tunnel *t, int rc, const struct err *err)
         tunnel_complain(t, COMPLAINT_NETWORK, "%s", why.msg);
         return;
     }
-    tunnel_say(t, LOG_LEVEL_INFO, "TUN interface %s configured (MTU %u, %zu route%s)", s->device,
-               s->mtu, s->routing.n_routes, s->routing.n_routes == 1 ? "" : "s");
+    snprintf(line, sizeof(line), "TUN interface %s configured (MTU %u, %zu route%s)", s->device,
+             s->mtu, s->routing.n_routes, s->routing.n_routes == 1 ? "" : "s");
+    tunnel_line(t, LOG_LEVEL_INFO, line);
     tunnel_say_names(t);
     if (t->fresh && t->state == TUNNEL_CONNECTED)
         tunnel_say(t, LOG_LEVEL_INFO, "connected");
