@@ -269,10 +269,24 @@ static uint64_t session_tick(struct tunnel *t)
     return probe < next ? probe : next;
 }
 
+/* The lease is the one it was; what follows from it for the kernel may not be. */
+static void lower_again(struct tunnel *t)
+{
+    struct netstate want;
+
+    tunnel_lower(t, &t->session.lease, &want);
+    want.routing.server = t->netstate.routing.server;
+    (void)tunnel_configure(t, &want);
+}
+
 uint64_t tunnel_tick(struct tunnel *t)
 {
     uint64_t session = UINT64_MAX, login;
 
+    /* Whether connected or not, its routes are set.  Without an enclave, a login comes first. */
+    if (t->kept_version != t->env->kept_version && t->netstate.routing.up &&
+        t->profile->own_network && t->state != TUNNEL_DOWN)
+        lower_again(t);
     if (t->state == TUNNEL_DOWN || t->state == TUNNEL_REFUSED)
         return UINT64_MAX;
     if (t->state == TUNNEL_CONNECTED)
@@ -422,7 +436,6 @@ void tunnel_disconnected(struct tunnel *t, uint8_t reason)
 void tunnel_control(struct tunnel *t, const uint8_t *record, size_t len)
 {
     struct control_answer answer;
-    struct netstate want;
     int rc;
 
     /* Routes of the operator's own file go before anything the server says. */
@@ -437,11 +450,8 @@ void tunnel_control(struct tunnel *t, const uint8_t *record, size_t len)
     if (rc < 0)
         return;
     ask_routes(t);
-    if (!pushed_take_over(&t->pushed))
-        return;
-    tunnel_lower(t, &t->session.lease, &want);
-    want.routing.server = t->netstate.routing.server;
-    (void)tunnel_configure(t, &want);
+    if (pushed_take_over(&t->pushed))
+        lower_again(t);
 }
 
 void tunnel_retry(struct tunnel *t)

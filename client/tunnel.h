@@ -109,6 +109,7 @@ enum complaint {
     COMPLAINT_NETWORK,
     COMPLAINT_ROUTES,
     COMPLAINT_UNTRUSTED,
+    COMPLAINT_KEPT,
     COMPLAINT_UNROUTABLE,
     COMPLAINT_TOO_MANY,
     COMPLAINT_OWN, /* and the next: one for each address */
@@ -125,15 +126,17 @@ struct tunnel_env {
     struct helper *helper;
     struct dns *dns;
     uint64_t now_ms;
-    size_t pushed_max; /* routes that a server may push to one tunnel */
-    bool many;         /* more than one tunnel: lines carry its name */
-    bool changed;      /* some tunnel's netstate is not in the kernel yet */
+    size_t pushed_max;      /* routes that a server may push to one tunnel */
+    bool many;              /* more than one tunnel: lines carry its name */
+    bool changed;           /* some tunnel's netstate is not in the kernel yet */
+    struct trust_kept kept; /* what the tunnel that takes everything keeps; zero: there is none */
+    uint32_t kept_version;  /* counts its changes */
 };
 
 /* What the server says and is not set, and why; for the log. */
 struct unset {
     struct ip_prefix own[NETSTATE_ADDRS]; /* the network of an address; len 0: it is set */
-    size_t untrusted, unroutable;         /* pushed routes */
+    size_t untrusted, kept, unroutable;   /* pushed routes */
     size_t pushed;                        /* all of them, when they are too many; else 0 */
 };
 
@@ -153,6 +156,7 @@ struct tunnel {
     size_t n_allowed;            /* of the profile's routes and networks, told to this enclave */
     struct pushed pushed;        /* own_network: the server's routes */
     struct unset unset;          /* own_network: of the lease and of these */
+    uint32_t kept_version;       /* env's, when they were looked at */
     struct ip_prefix *told;      /* own_network: accepted sources, told to this enclave */
     size_t n_told;
     struct netstate netstate;    /* what it needs in the kernel */

@@ -42,6 +42,8 @@ void tunnel_init(struct tunnel *t, struct tunnel_env *env, const struct profile 
     t->profile = profile;
     t->number = number;
     t->trust = trust_of(all, number);
+    if (trust_is_full(profile))
+        (void)trust_keep(profile, NULL, &env->kept);
     t->state = TUNNEL_DOWN;
     snprintf(t->message, sizeof(t->message), "waiting for the enclave");
     mac_keys_init(&t->mac, profile->server_key);
@@ -139,6 +141,12 @@ static bool prefix_among(const struct ip_prefix *prefix, const struct ip_prefix 
     return false;
 }
 
+/* What the full tunnel keeps is kept from those beside it. */
+static bool is_kept(const struct tunnel *t, const struct ip_prefix *network)
+{
+    return t->trust == TRUST_PRIVATE && trust_is_kept(&t->env->kept, network);
+}
+
 /* How long its prefix is, is the server's word as well. */
 static struct ip_prefix own_network(struct tunnel *t, const struct netstate *want, size_t i)
 {
@@ -146,7 +154,7 @@ static struct ip_prefix own_network(struct tunnel *t, const struct netstate *wan
     const uint8_t bits = ip_addr_bits(&addr->addr);
 
     /* A host route says no more than the address does. */
-    if (network.len == bits || trust_takes(t->trust, &network))
+    if (network.len == bits || (trust_takes(t->trust, &network) && !is_kept(t, &network)))
         return network;
     t->unset.own[i] = network;
     return (struct ip_prefix){addr->addr, bits};
@@ -169,6 +177,8 @@ static void lower_routes(struct tunnel *t, struct netstate *want)
     for (size_t i = own; i < own + n && kept < own + t->env->pushed_max; i++) {
         if (!trust_takes(t->trust, &routes[i]))
             unset->untrusted++;
+        else if (is_kept(t, &routes[i]))
+            unset->kept++;
         else if (!prefix_among(&routes[i], routes, kept))
             routes[kept++] = routes[i];
     }
@@ -183,7 +193,9 @@ static void say_own_unset(struct tunnel *t, size_t i)
     const char *why = "there are other tunnels without routes";
     char text[IP_PREFIX_STRLEN];
 
-    if (t->trust == TRUST_PRIVATE)
+    if (is_kept(t, network))
+        why = "it overlaps networks of the tunnel that takes everything";
+    else if (t->trust == TRUST_PRIVATE)
         why = "it is not private and another tunnel takes everything";
     tunnel_warn(t, (enum complaint)(COMPLAINT_OWN + i),
                 "%s, the network of this tunnel's address, is not set, because %s: what of it this "
@@ -209,6 +221,12 @@ static void say_unset(struct tunnel *t)
         tunnel_warn(t, COMPLAINT_UNTRUSTED,
                     "the server's default route is not set, because there are other tunnels "
                     "without routes: write routes: [default] into the one that shall have it");
+    if (unset->kept)
+        tunnel_warn(t, COMPLAINT_KEPT,
+                    "%zu of the server's routes are not set, because they overlap networks of the "
+                    "tunnel that takes everything: write those that this tunnel shall have into "
+                    "its routes",
+                    unset->kept);
     if (unset->unroutable)
         tunnel_warn(t, COMPLAINT_UNROUTABLE,
                     "%zu of the server's routes lead to this host or link and are not set",
@@ -238,8 +256,12 @@ void tunnel_lower(struct tunnel *t, const struct ipc_lease *lease, struct netsta
         add_address(want, 6, lease->ip6, lease->prefix6);
     else if (lease->prefix6)
         tunnel_warn(t, COMPLAINT_IP6, "this host has IPv6 switched off: the tunnel goes without");
+    t->kept_version = t->env->kept_version;
     if (p->own_network && want->n_addrs > 0)
         lower_routes(t, want);
+    /* The others look at theirs in the same turn of the loop. */
+    if (trust_is_full(p) && want->n_addrs > 0 && trust_keep(p, lease, &t->env->kept))
+        t->env->kept_version++;
 }
 
 static bool netstate_same(const struct netstate *a, const struct netstate *b)

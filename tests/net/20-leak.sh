@@ -261,14 +261,39 @@ stop "$CLIENT"
     printf '    device: tun1\nstate: %s/state-both\ncontrol: {socket: %s/both.sock}\n' "$T" "$T"
 } >"$T/both.yaml"
 chmod 600 "$T/both.yaml"
+printf 'tunnel:\n  push-routes: [192.0.2.0/24, 0.0.0.0/1, 128.0.0.0/1, 10.0.0.0/8, 10.8.0.1/32, 10.77.0.0/16]\n' >"$T/etc/vpn.yaml.d/30-push.yaml"
+kill -HUP "$SERVER"
+check "the server takes it" wait_for 5 sh -c "[ \$(grep -c 'configuration reloaded' '$T/server.log') = 2 ]"
 client_start both
 both() { [ "$(grep -c ': connected$' "$T/client-both.log")" -ge 2 ]; }
 check "two tunnels, one of them full" wait_for 15 both
 check "the other one's pushed routes are not set" wait_for 10 grep -q 'bob: .*not set, because they are not private' "$T/client-both.log"
-check "but its own network is" sh -c "ip -n $CLI route show table all dev tun1 | grep -q '^10.8.0.0/24'"
-check "and nothing else" sh -c "! ip -n $CLI route show table all dev tun1 | grep -vE '^(10.8.0.0/24|local|broadcast|fd08::/64|multicast|anycast)'"
+# Both have the same network, and its own is the full one's.
+check "nor those over the full one's name server" wait_for 5 grep -q 'bob: 2 of the .*overlap networks of the tunnel' "$T/client-both.log"
+check "nor its own network, which is the full one's, and the log says so" sh -c "
+    grep -q 'bob: 10.8.0.0/24, the network of this .*not set' '$T/client-both.log' &&
+    grep -q 'bob: fd08::/64, the network of this .*not set' '$T/client-both.log'"
+extra() { ip -n "$CLI" route show table all dev tun1; ip -n "$CLI" -6 route show table all dev tun1; }
+apart() { extra | grep -q '^10.77.0.0/16' && ! extra | grep -vE '^(10.77.0.0/16|10.8.0.[0-9]+ |local|broadcast|fd08::[0-9a-f]+ |multicast|anycast)'; }
+check "but the private one beside it, and no other" apart
+names_by_full() { ip -n "$CLI" route get 10.8.0.1 | grep -q 'dev tun0'; }
+check "the name server is the full one's" names_by_full
 check "everything goes by the full one" by_tunnel 198.51.100.1
 quiet "routes that another tunnel's server pushes"
+stop "$CLIENT"
+
+# The full one's lease comes later: what the other one has got by then goes again.
+check "alice is disabled" srv "$BIN/vpnctl" user disable alice -f "$T/etc/vpn.yaml" -s "$T/etc/vpn.sock"
+client_start both
+names_by_other() { ip -n "$CLI" route get 10.8.0.1 | grep -q 'dev tun1'; }
+check "alone it has them" wait_for 15 names_by_other
+check "and the full one is refused" wait_for 5 grep -q 'this user is disabled' "$T/client-both.log"
+rm "$T/etc/vpn.yaml.d/zz-disabled-alice.yaml"
+check "alice is enabled" srv "$BIN/vpnctl" reload -s "$T/etc/vpn.sock"
+kill -HUP "$CLIENT"
+check "the full one connects" wait_for 20 both
+check "its name server is its own again" wait_for 5 names_by_full
+check "and all else, but what is beside it" wait_for 5 apart
 stop "$CLIENT"
 stop "$SERVER"
 

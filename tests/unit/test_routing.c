@@ -18,6 +18,7 @@
 
 #include "client/routing.h"
 #include "client/trust.h"
+#include "common/cleanup.h"
 
 #define UNREACHABLE "unreachable"
 #define OUTSIDE     "eth0"
@@ -630,6 +631,60 @@ static void test_trust(void **state)
     assert_int_equal(trust_of(&profile, 0), TRUST_ALL);
 }
 
+/* … nor its own networks, its gateway, its name servers, and those that the file names for it. */
+static void test_kept(void **state)
+{
+    struct ip_prefix routes[] = {prefix("0.0.0.0/0"), prefix("::/1"), prefix("8000::/1"),
+                                 prefix("172.20.0.0/16")};
+    struct profile_tunnel full = {.routes = routes, .n_routes = 4};
+    static const char *const taken[] = {"10.8.0.0/24",   "10.8.0.1/32",  "10.0.0.0/8",
+                                        "10.8.0.128/25", "10.9.0.1/32",  "10.9.0.0/16",
+                                        "10.10.0.53/32", "10.10.0.0/24", "fd08::/64",
+                                        "fd00::/8",      "fd09::53/128"},
+                             *const written[] = {"172.20.0.0/16", "172.16.0.0/12", "172.20.1.0/24"},
+                             *const others[] = {"10.8.1.0/24", "10.10.0.54/32", "192.168.0.0/16",
+                                                "fd08:0:0:1::/64", "172.21.0.0/16"};
+    const struct ipc_lease lease = {
+        .ip4 = {10, 8, 0, 7},
+        .prefix4 = 24,
+        .gateway4 = {10, 9, 0, 1},
+        .dns4 = {10, 10, 0, 53},
+        .ip6 = {0xfd, 8, [15] = 7},
+        .prefix6 = 64,
+        .dns6 = {0xfd, 9, [15] = 0x53},
+    };
+    struct trust_kept kept = {0};
+
+    (void)state;
+    assert_true(trust_is_full(&full));
+    full.has_uids = true;
+    assert_false(trust_is_full(&full));
+    /* Before the first lease, what the file names. */
+    assert_true(trust_keep(&full, NULL, &kept));
+    for (size_t i = 0; i < ARRAY_SIZE(written); i++) {
+        const struct ip_prefix p = prefix(written[i]);
+
+        assert_true(trust_is_kept(&kept, &p));
+    }
+    for (unsigned int known = 0; known < 2; known++) {
+        for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
+            const struct ip_prefix p = prefix(taken[i]);
+
+            assert_int_equal(trust_is_kept(&kept, &p), known);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+            const struct ip_prefix p = prefix(others[i]);
+
+            assert_false(trust_is_kept(&kept, &p));
+        }
+        /* A change is one once. */
+        assert_int_equal(trust_keep(&full, &lease, &kept), known == 0);
+    }
+    /* A lease whose prefixes are no lengths keeps nothing of them. */
+    assert_true(trust_keep(&full, &(struct ipc_lease){.ip4 = {10, 8, 0, 7}, .prefix4 = 33}, &kept));
+    assert_int_equal(kept.n_lease, 0);
+}
+
 /* Priorities of a thousand tunnels stay apart and before main's rule. */
 static void test_priorities(void **state)
 {
@@ -715,6 +770,7 @@ int main(void)
         cmocka_unit_test(test_table),      cmocka_unit_test(test_apart),
         cmocka_unit_test(test_priorities), cmocka_unit_test(test_random),
         cmocka_unit_test(test_no_ip6),     cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
