@@ -6,6 +6,9 @@
 #   cli 192.0.2.2 ─── 192.0.2.1 srv 192.168.100.1 ─── 192.168.100.2 inner
 . "$(dirname "$0")/../net/lib.sh"
 topo_up
+STOPPED=''
+# Whoever sleeps does not end: an interrupted test would wait for it for ever.
+trap 'kill -CONT $STOPPED 2>/dev/null; topo_down' EXIT
 server_config && user_add alice && client_config alice 'routes: [10.8.0.0/24, 192.168.100.0/24]'
 KEPT=${SOAK_KEPT:-100} LOST=${SOAK_LOST:-200}
 
@@ -14,11 +17,10 @@ ping_works() { cli ping -c 1 -W 0.2 10.8.0.1; }
 now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
 address() { ip -n "$CLI" -4 -o addr show dev tun0 | sed -n 's/.*inet \([^ ]*\) .*/\1/p'; }
 sleeps() { # SECONDS: the client, its spawner and its enclave
-    local stopped
-    stopped=$(ip netns pids "$CLI")
-    kill -STOP $stopped
+    STOPPED=$(ip netns pids "$CLI")
+    kill -STOP $STOPPED
     sleep "$1"
-    kill -CONT $stopped
+    kill -CONT $STOPPED
     WOKEN=$(now_ms)
 }
 awake() { # DESCRIPTION: the tunnel works within 3 s of waking
