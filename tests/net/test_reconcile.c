@@ -472,8 +472,7 @@ static void test_apply(void **state)
     engine_stop();
 }
 
-/* A second; the machine of tests/vm/run is emulated, five to fifteen times slower than a real one.
- */
+/* A second on a real machine; the one of tests/vm/run is five to fifteen times slower. */
 static uint64_t repair_limit_ms(void)
 {
     return access("/sys/class/virtio-ports", F_OK) == 0 ? 6000 : 1000;
