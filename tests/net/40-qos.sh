@@ -116,6 +116,18 @@ both() {
     watch_leaf "$dev" "$(leaf_of "$dev" bob)" "bob-$name" & jobs+=($!)
     wait "${jobs[@]}"
 }
+# again TEST COMMAND...: when the test fails, the command is done once more, twice at most: a tree that gives
+# too little does so each time, a busy machine does not
+again() {
+    local test=$1 try
+    shift
+    for try in 1 2 3; do
+        "$@"
+        "$test" && return
+        echo "# try $try"
+    done
+    return 1
+}
 # leaf_of DEVICE USER: by the rates of their classes
 leaf_of() {
     case $1-$2 in
@@ -124,12 +136,10 @@ leaf_of() {
     *) class_of "$1" 1Mbit 2Mbit ;;
     esac
 }
-both down tun0 -R
-check "download: alice gets her ceiling of 12 Mbit" best_is alice-down 12000
-check "download: bob gets his of 2 Mbit, over IPv6" best_is bob-down 2000
-both up ifb-tun0
-check "upload: alice gets her ceiling of 5 Mbit" best_is alice-up 5000
-check "upload: bob gets his of 2 Mbit" best_is bob-up 2000
+down_right() { best_is alice-down 12000 && best_is bob-down 2000; }
+up_right() { best_is alice-up 5000 && best_is bob-up 2000; }
+check "download: alice gets her ceiling of 12 Mbit, bob his of 2, over IPv6" again down_right both down tun0 -R
+check "upload: alice gets her ceiling of 5 Mbit, bob his of 2" again up_right both up ifb-tun0
 
 # ---- what vpnctl shows ------------------------------------------------------------------------------
 
@@ -190,9 +200,8 @@ sed -i 's/download: 20mbit/download: 10mbit/' "$D/20-test.yaml"
 check "the line is slower" reload
 ALICE_CEIL=10
 check "alice can have all of it" wait_for 2 class_there tun0 8Mbit 10Mbit
-both short tun0 -R
-check "alice gets what she was promised, and what is left" best_is alice-short 8000 9000
-check "bob gets what he was promised" best_is bob-short 1000 2000
+short_right() { best_is alice-short 8000 9000 && best_is bob-short 1000 2000; }
+check "alice gets what she was promised and what is left, bob what he was" again short_right both short tun0 -R
 together() { # the windows of both are not the same ones
     local sum=$(($(cat "$T/alice-short.rate") + $(cat "$T/bob-short.rate")))
     echo "together $sum kbit/s"
@@ -223,11 +232,14 @@ srv tc qdisc del dev tun0 root
 check "a tree that somebody removed is back" wait_for 3 class_there tun0 8Mbit 12Mbit
 srv ip link del ifb-tun0
 check "and the other device" wait_for 3 class_there ifb-tun0 3Mbit 5Mbit
-watch_leaf ifb-tun0 "$(leaf_of ifb-tun0 bob)" bob-again &
-WATCH=$!
-load "$TWO" 5203 bob-again 4M -c 192.168.100.2
-wait $WATCH
-check "with which rates hold" best_is bob-again 2000
+bob_alone() {
+    watch_leaf ifb-tun0 "$(leaf_of ifb-tun0 bob)" bob-again &
+    WATCH=$!
+    load "$TWO" 5203 bob-again 4M -c 192.168.100.2
+    wait $WATCH
+}
+alone_right() { best_is bob-again 2000; }
+check "with which rates hold" again alone_right bob_alone
 stop "$BOB"
 check "bob's leaf goes with him, download" wait_for 3 class_gone tun0 1Mbit 2Mbit
 check "and upload" wait_for 3 class_gone ifb-tun0 1Mbit 2Mbit
