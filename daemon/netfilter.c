@@ -84,7 +84,7 @@ static int check(struct net_conn *conn, const struct config *config, bool fib, s
 static bool is_passing(int rc)
 {
     return rc == -ENOMEM || rc == -ENOBUFS || rc == -EAGAIN || rc == -EINTR || rc == -EMFILE ||
-           rc == -ENFILE;
+           rc == -ENFILE || rc == -ETIMEDOUT;
 }
 
 /* @reason: of what is less than all. */
