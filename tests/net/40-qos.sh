@@ -116,17 +116,19 @@ both() {
     watch_leaf "$dev" "$(leaf_of "$dev" bob)" "bob-$name" & jobs+=($!)
     wait "${jobs[@]}"
 }
-# again TEST COMMAND...: when the test fails, the command is done once more, twice at most: a tree that gives
-# too little does so each time, a busy machine does not
-again() {
-    local test=$1 try
-    shift
+# carries WHAT TEST COMMAND...: when the test fails, the command is done once more, twice at most: a tree that
+# gives too little does so each time, a busy machine does not.  An emulated one cannot carry so much at
+# all: rates are measured there by tests/bench/qos, on slower lines.
+carries() {
+    local what=$1 test=$2 try
+    shift 2
     for try in 1 2 3; do
         "$@"
-        "$test" && return
-        echo "# try $try"
+        [ -z "${VPN_VM:-}" ] || { ok "$what # SKIP too fast for an emulated machine"; return; }
+        "$test" >"$T/try$try" && { ok "$what"; return; }
     done
-    return 1
+    not_ok "$what"
+    sed 's/^/# /' "$T"/try?
 }
 # leaf_of DEVICE USER: by the rates of their classes
 leaf_of() {
@@ -138,8 +140,8 @@ leaf_of() {
 }
 down_right() { best_is alice-down 12000 && best_is bob-down 2000; }
 up_right() { best_is alice-up 5000 && best_is bob-up 2000; }
-check "download: alice gets her ceiling of 12 Mbit, bob his of 2, over IPv6" again down_right both down tun0 -R
-check "upload: alice gets her ceiling of 5 Mbit, bob his of 2" again up_right both up ifb-tun0
+carries "download: alice gets her ceiling of 12 Mbit, bob his of 2, over IPv6" down_right both down tun0 -R
+carries "upload: alice gets her ceiling of 5 Mbit, bob his of 2" up_right both up ifb-tun0
 
 # ---- what vpnctl shows ------------------------------------------------------------------------------
 
@@ -201,7 +203,7 @@ check "the line is slower" reload
 ALICE_CEIL=10
 check "alice can have all of it" wait_for 2 class_there tun0 8Mbit 10Mbit
 short_right() { best_is alice-short 8000 9000 && best_is bob-short 1000 2000; }
-check "alice gets what she was promised and what is left, bob what he was" again short_right both short tun0 -R
+carries "alice gets what she was promised and what is left, bob what he was" short_right both short tun0 -R
 together() { # the windows of both are not the same ones
     local sum=$(($(cat "$T/alice-short.rate") + $(cat "$T/bob-short.rate")))
     echo "together $sum kbit/s"
@@ -239,7 +241,7 @@ bob_alone() {
     wait $WATCH
 }
 alone_right() { best_is bob-again 2000; }
-check "with which rates hold" again alone_right bob_alone
+carries "with which rates hold" alone_right bob_alone
 stop "$BOB"
 check "bob's leaf goes with him, download" wait_for 3 class_gone tun0 1Mbit 2Mbit
 check "and upload" wait_for 3 class_gone ifb-tun0 1Mbit 2Mbit
