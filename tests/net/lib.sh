@@ -25,7 +25,7 @@ check() {
 }
 # An emulated machine (tests/vm/run) takes its time.
 PATIENCE=1
-[ ! -e /sys/class/virtio-ports ] || PATIENCE=6
+[ -z "${VPN_VM:-}" ] || PATIENCE=6
 # wait_for SECONDS COMMAND...: polls until it succeeds
 wait_for() {
     local until=$((${EPOCHREALTIME/./} + $1 * 1000000 * PATIENCE))
