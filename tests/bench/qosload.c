@@ -2,15 +2,16 @@
  * Greedy and modest users in one process, for the measurements of quality of service.
  *
  *   qosload serve PORT                     TCP: "D" is answered with bytes without end, "U" is read
- *                                          without end; UDP: every packet goes back
+ *                                          without end; UDP: every packet goes back, with the time
  *   qosload load SERVER PORT SECONDS MS    users on standard input, one a line:
  *                                            NAME ADDRESS KIND START STOP     (seconds)
  *                                          KIND: D greedy download, U greedy upload, P modest:
  *                                          a packet of 200 bytes every MS, there and back
  *
  * load prints, every half second and for each greedy user, "rate T NAME KIND KBIT", and at the end
- * for each modest one "modest NAME SENT LOST P50 P95 P99 MAX" in microseconds.  Rates are what TCP
- * has carried to the other end: received, or acknowledged.
+ * for each modest one "modest NAME SENT LOST P50 P95 P99 MAX UP50" in microseconds; UP50 is the way
+ * to the server alone, for both ends have one clock.  Rates are what TCP has carried to the other
+ * end: received, or acknowledged.
  */
 #include <errno.h>
 #include <linux/tcp.h>
@@ -104,6 +105,9 @@ static void serve_echo(int fd)
     ssize_t n;
 
     while ((n = recvfrom(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &len)) > 0) {
+        uint64_t us = now_us();
+
+        memcpy(bytes + 8, &us, sizeof(us));
         (void)!sendto(fd, bytes, (size_t)n, 0, (struct sockaddr *)&from, len);
         len = sizeof(from);
     }
@@ -169,7 +173,7 @@ struct user {
     /* modest */
     uint64_t next_us;
     uint32_t sent, back;
-    uint32_t *rtt;
+    uint32_t *rtt, *up;
 };
 
 static struct user users[USERS_MAX];
@@ -195,7 +199,8 @@ static void users_read(uint64_t start_us)
         u->fd = -1;
         u->start_us = start_us + (uint64_t)(start * 1e6);
         u->stop_us = start_us + (uint64_t)(stop * 1e6);
-        if (u->kind == 'P' && !(u->rtt = calloc(SAMPLES_MAX, sizeof(*u->rtt))))
+        if (u->kind == 'P' && (!(u->rtt = calloc(SAMPLES_MAX, sizeof(*u->rtt))) ||
+                               !(u->up = calloc(SAMPLES_MAX, sizeof(*u->up)))))
             die("memory");
         n_users++;
     }
@@ -242,12 +247,15 @@ static void modest_send(struct user *u, uint64_t us)
 
 static void modest_take(struct user *u, uint64_t us)
 {
-    uint64_t then;
+    uint64_t then, there;
 
     while (recv(u->fd, bytes, sizeof(bytes), 0) == MODEST_LEN) {
         memcpy(&then, bytes, sizeof(then));
-        if (u->back < SAMPLES_MAX)
-            u->rtt[u->back++] = (uint32_t)(us - then);
+        memcpy(&there, bytes + 8, sizeof(there));
+        if (u->back == SAMPLES_MAX)
+            continue;
+        u->up[u->back] = (uint32_t)(there - then);
+        u->rtt[u->back++] = (uint32_t)(us - then);
     }
 }
 
@@ -319,9 +327,10 @@ static void modest_print(struct user *u)
     uint32_t n = u->back;
 
     qsort(u->rtt, n, sizeof(*u->rtt), rtt_cmp);
-    printf("modest %s %u %u %u %u %u %u\n", u->name, u->sent, u->sent - u->back,
+    qsort(u->up, n, sizeof(*u->up), rtt_cmp);
+    printf("modest %s %u %u %u %u %u %u %u\n", u->name, u->sent, u->sent - u->back,
            n ? u->rtt[n / 2] : 0, n ? u->rtt[n * 95 / 100] : 0, n ? u->rtt[n * 99 / 100] : 0,
-           n ? u->rtt[n - 1] : 0);
+           n ? u->rtt[n - 1] : 0, n ? u->up[n / 2] : 0);
 }
 
 /* Those whose time has come, or is over; the modest ones' packets. */
