@@ -54,7 +54,7 @@ lib = $(if $(strip $(1)),$(shell pkg-config --libs $(1)))
 # ---- what is made of what --------------------------------------------------------------------------
 
 COMMON_BASE := common/err.c common/ip.c common/wire.c common/mac.c common/cred.c common/clock.c \
-               common/ipc.c common/ring.c common/inner.c common/bucket.c common/control.c
+               common/ipc.c common/ring.c common/bell.c common/inner.c common/bucket.c common/control.c
 COMMON_APP  := common/log.c common/loop.c common/process.c common/ctl.c common/ctl_server.c
 COMMON_CONF := common/arena.c common/bundle.c common/conf.c common/doc.c common/field.c common/problem.c \
                common/schema.c common/text.c common/value.c common/yaml.c
@@ -217,14 +217,14 @@ $(eval $(call test,test_hs_replay,unit,$(HS),libsodium))
 $(eval $(call test,test_hs_table,unit,$(HS),libsodium))
 
 $(eval $(call test,test_rekey,unit,$(HS) $(ENCLAVE_CORE) enclave/aead.c enclave/replay.c \
-    common/ipc.c common/ring.c common/inner.c common/control.c common/ip.c,libsodium libgcrypt))
+    common/ipc.c common/ring.c common/bell.c common/inner.c common/control.c common/ip.c,libsodium libgcrypt))
 $(eval $(call test,test_icmp,unit,daemon/datapath/icmp.c daemon/datapath/checksum.c common/inner.c common/ip.c))
 $(eval $(call test,test_gso,unit,daemon/datapath/gso.c daemon/datapath/checksum.c))
 $(eval $(call test,test_coalesce,unit,daemon/datapath/coalesce.c daemon/datapath/gso.c daemon/datapath/checksum.c))
 $(eval $(call test,test_superpackets,net,daemon/datapath/coalesce.c daemon/datapath/gso.c daemon/datapath/checksum.c))
 $(eval $(call test,test_offload,unit,daemon/datapath/offload.c common/err.c))
 # Beside lane.c, which its test and its fuzzer include.
-LANE_REST := $(filter-out daemon/datapath/lane.c,$(DATAPATH)) enclave/link.c common/ring.c \
+LANE_REST := $(filter-out daemon/datapath/lane.c,$(DATAPATH)) enclave/link.c common/ring.c common/bell.c \
              common/ipc.c common/clock.c common/inner.c common/control.c common/ip.c common/mac.c \
              common/wire.c common/err.c common/log.c common/text.c common/bucket.c common/cred.c \
              enclave/spawner.c common/process.c $(NETLINK)
@@ -240,9 +240,9 @@ $(eval $(call test,test_device_id,unit,client/device_id.c common/err.c))
 KEYSTORE := enclave/keystore.c enclave/replay.c enclave/transport.c enclave/aead.c
 
 $(eval $(call test,test_ipc,unit,common/ipc.c))
-$(eval $(call test,test_ring,unit,common/ring.c))
+$(eval $(call test,test_ring,unit,common/ring.c common/bell.c))
 $(eval $(call test,test_epoch,unit))
-$(eval $(call test,test_link,unit,enclave/link.c common/ipc.c common/ring.c common/clock.c common/err.c))
+$(eval $(call test,test_link,unit,enclave/link.c common/ipc.c common/ring.c common/bell.c common/clock.c common/err.c))
 $(eval $(call test,test_inner,unit,common/inner.c common/ip.c common/wire.c))
 $(eval $(call test,test_keystore,unit,enclave/keystore.c enclave/replay.c common/ip.c common/clock.c,libsodium))
 $(eval $(call test,test_transport,unit,$(KEYSTORE) common/ip.c common/clock.c common/control.c common/inner.c common/wire.c,libsodium libgcrypt))
@@ -250,7 +250,7 @@ $(eval $(call test,test_transport,unit,$(KEYSTORE) common/ip.c common/clock.c co
 $(eval $(call test,test_worker,unit,enclave/worker.c $(KEYSTORE) common/ring.c common/ip.c common/clock.c common/control.c common/inner.c common/wire.c,libsodium libgcrypt))
 
 RIG := tests/enclave/rig.c tests/enclave/peer.c tests/enclave/tracer.c tests/enclave/scan.c \
-       tests/enclave/daemon.c $(DOOR) $(HS) enclave/aead.c common/ipc.c common/ring.c common/clock.c \
+       tests/enclave/daemon.c $(DOOR) $(HS) enclave/aead.c common/ipc.c common/ring.c common/bell.c common/clock.c \
        common/process.c common/log.c common/text.c common/ip.c
 RIG_LIBS := libsodium libgcrypt libcap-ng
 
@@ -423,7 +423,7 @@ $(eval $(call fuzzer,fuzz_wire,common/wire.c common/mac.c,libsodium))
 $(eval $(call fuzzer,fuzz_control,common/control.c common/ip.c))
 $(eval $(call fuzzer,fuzz_handshake,$(HS),libsodium))
 $(eval $(call fuzzer,fuzz_ipc,enclave/dispatch.c enclave/keystore.c enclave/replay.c $(HS) common/ip.c common/clock.c common/ipc.c,libsodium))
-$(eval $(call fuzzer,fuzz_ring,enclave/worker.c enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c enclave/end.c enclave/secret.c common/ring.c common/clock.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
+$(eval $(call fuzzer,fuzz_ring,enclave/worker.c enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c enclave/end.c enclave/secret.c common/ring.c common/bell.c common/clock.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
 $(eval $(call fuzzer,fuzz_transport,enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
 $(eval $(call fuzzer,fuzz_gso,daemon/datapath/gso.c daemon/datapath/coalesce.c daemon/datapath/checksum.c common/inner.c common/ip.c common/wire.c))
 $(eval $(call fuzzer,fuzz_yaml,$(CONF) $(CONFIG) $(PROFILE),yaml-0.1 libsodium))

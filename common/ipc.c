@@ -118,8 +118,6 @@ int ipc_check(const union ipc_msg *msg, size_t len)
     return 0;
 }
 
-#define IPC_MAX_FDS (2 * IPC_MAX_LANES)
-
 int ipc_send(int fd, const union ipc_msg *msg, const int *fds, size_t n_fds)
 {
     union {

@@ -21,10 +21,19 @@
 #define IPC_PEER_SLOT(handle) ((handle)&0xffffU)
 #define IPC_MAX_PEERS         65535
 
+/* The descriptors of a lane, in the order in which they come with IPC_SETUP. */
+enum ipc_lane_fd {
+    IPC_LANE_MEMORY,      /* ring_area_create() */
+    IPC_LANE_WORKER_BELL, /* bell_create(): rung by the lane */
+    IPC_LANE_BELL,        /* rung by the worker */
+    IPC_LANE_FDS,
+};
+#define IPC_MAX_FDS (IPC_LANE_FDS * IPC_MAX_LANES)
+
 enum ipc_type {
     IPC_NONE = 0,
     /* caller → enclave */
-    IPC_SETUP,       /* the rings: 2 descriptors per lane (memfd, doorbell) come along */
+    IPC_SETUP,       /* the rings: enum ipc_lane_fd of each lane come along */
     IPC_USER_ADD,    /* responder */
     IPC_USER_DEL,    /* responder */
     IPC_ALLOW,       /* one more prefix as inner address: of a user, or of a tunnel */

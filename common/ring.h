@@ -18,7 +18,7 @@
  * and then checked.  A violation is -EPROTO; the enclave then wipes and exits.
  *
  * Sleeping: a consumer that finds nothing sets its flag, issues a seq_cst fence and looks again
- * before it blocks on the doorbell socket; a producer publishes, issues a seq_cst fence and rings
+ * before it waits for its bell (bell.h); a producer publishes, issues a seq_cst fence and rings
  * only when the flag is set.  So no wake-up is lost and a busy pair makes no system call.
  */
 #ifndef COMMON_RING_H

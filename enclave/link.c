@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "common/bell.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 
@@ -31,7 +33,7 @@ struct link {
     uint32_t restarts;
     struct ipc_ready ready;
     struct ring_area *areas[IPC_MAX_LANES];
-    int doorbells[IPC_MAX_LANES];
+    int fds[IPC_MAX_LANES][IPC_LANE_FDS]; /* that of the memory is closed once it is passed on */
 };
 
 static int watch(struct link *link, int fd)
@@ -54,7 +56,6 @@ int link_new(struct link **out, struct spawner *spawner, uint32_t lanes, const s
              void *ctx)
 {
     struct link *link = calloc(1, sizeof(*link));
-    uint32_t i;
     int rc;
 
     if (!link)
@@ -65,8 +66,7 @@ int link_new(struct link **out, struct spawner *spawner, uint32_t lanes, const s
     link->lanes = lanes;
     link->control = link->pidfd = -1;
     link->backoff_ms = BACKOFF_MIN_MS;
-    for (i = 0; i < IPC_MAX_LANES; i++)
-        link->doorbells[i] = -1;
+    memset(link->fds, -1, sizeof(link->fds));
     link->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     link->epoll = epoll_create1(EPOLL_CLOEXEC);
     rc = link->timer < 0 || link->epoll < 0 ? -errno : watch(link, link->timer);
@@ -80,14 +80,15 @@ int link_new(struct link **out, struct spawner *spawner, uint32_t lanes, const s
 
 static void close_enclave(struct link *link)
 {
-    uint32_t i;
+    uint32_t i, fd;
 
     close_fdp(&link->control);
     close_fdp(&link->pidfd);
     for (i = 0; i < link->lanes; i++) {
         ring_area_unmap(link->areas[i]);
         link->areas[i] = NULL;
-        close_fdp(&link->doorbells[i]);
+        for (fd = 0; fd < IPC_LANE_FDS; fd++)
+            close_fdp(&link->fds[i][fd]);
     }
     link->pid = 0;
     link->state = LINK_DOWN;
@@ -103,45 +104,38 @@ void link_free(struct link *link)
     free(link);
 }
 
-/* Rings and doorbells are made fresh for each enclave: nothing of a dead one is used again. */
+/* What fails is closed with the enclave. */
+static int make_lane(struct link *link, uint32_t lane)
+{
+    int *fds = link->fds[lane], i;
+
+    fds[IPC_LANE_MEMORY] = ring_area_create();
+    fds[IPC_LANE_WORKER_BELL] = bell_create();
+    fds[IPC_LANE_BELL] = bell_create();
+    for (i = 0; i < IPC_LANE_FDS; i++)
+        if (fds[i] < 0)
+            return fds[i];
+    return ring_area_map(fds[IPC_LANE_MEMORY], &link->areas[lane]);
+}
+
+/* Rings and bells are made fresh for each enclave: nothing of a dead one is used again. */
 static int send_rings(struct link *link)
 {
-    int fds[2 * IPC_MAX_LANES], theirs[IPC_MAX_LANES];
     union ipc_msg msg;
-    uint32_t i, made = 0;
+    uint32_t i;
     int rc = 0;
 
-    for (i = 0; i < link->lanes && rc == 0; i++) {
-        int pair[2];
-
-        fds[2 * i] = ring_area_create();
-        if (fds[2 * i] < 0) {
-            rc = fds[2 * i];
-            break;
-        }
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-            rc = -errno;
-            close(fds[2 * i]);
-            break;
-        }
-        link->doorbells[i] = pair[0];
-        theirs[i] = fds[2 * i + 1] = pair[1];
-        made++;
-        rc = ring_area_map(fds[2 * i], &link->areas[i]);
-    }
-    if (rc == 0) {
-        ipc_fill(&msg, IPC_SETUP);
-        msg.setup.lanes = link->lanes;
-        rc = ipc_send(link->control, &msg, fds, (size_t)2 * link->lanes);
-        /* One that has given up already: link_service() reads why. */
-        if (rc == -EPIPE || rc == -ECONNRESET)
-            rc = 0;
-    }
-    for (i = 0; i < made; i++) {
-        close(fds[2 * i]);
-        close(theirs[i]);
-    }
-    return rc;
+    for (i = 0; i < link->lanes && rc == 0; i++)
+        rc = make_lane(link, i);
+    if (rc < 0)
+        return rc;
+    ipc_fill(&msg, IPC_SETUP);
+    msg.setup.lanes = link->lanes;
+    rc = ipc_send(link->control, &msg, link->fds[0], (size_t)IPC_LANE_FDS * link->lanes);
+    for (i = 0; i < link->lanes; i++)
+        close_fdp(&link->fds[i][IPC_LANE_MEMORY]);
+    /* One that has given up already: link_service() reads why. */
+    return rc == -EPIPE || rc == -ECONNRESET ? 0 : rc;
 }
 
 int link_start(struct link *link, struct err *err)
@@ -373,7 +367,12 @@ struct ring_area *link_ring(struct link *link, uint32_t lane)
     return link->areas[lane];
 }
 
-int link_doorbell(struct link *link, uint32_t lane)
+int link_worker_bell(const struct link *link, uint32_t lane)
 {
-    return link->doorbells[lane];
+    return link->fds[lane][IPC_LANE_WORKER_BELL];
+}
+
+int link_lane_bell(const struct link *link, uint32_t lane)
+{
+    return link->fds[lane][IPC_LANE_BELL];
 }

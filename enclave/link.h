@@ -81,8 +81,9 @@ const struct ipc_ready *link_ready_info(const struct link *link);
 /** link_is_sealed() - did every step of the ladder that carries the claim succeed? */
 bool link_is_sealed(const struct link *link);
 
-/** link_ring() - a lane's shared memory and doorbell; valid from ready() until down() returns. */
+/** link_ring() - a lane's shared memory and bells; valid from ready() until down() returns. */
 struct ring_area *link_ring(struct link *link, uint32_t lane);
-int link_doorbell(struct link *link, uint32_t lane);
+int link_worker_bell(const struct link *link, uint32_t lane);
+int link_lane_bell(const struct link *link, uint32_t lane);
 
 #endif

@@ -58,7 +58,7 @@ struct enclave {
     struct dispatch dispatch;
     struct worker *workers;
     struct ring_area *areas[IPC_MAX_LANES];
-    int doorbells[IPC_MAX_LANES];
+    int bells[IPC_MAX_LANES], lane_bells[IPC_MAX_LANES];
 };
 
 static struct enclave enclave = {.dispatch.control = CONTROL_FD};
@@ -252,38 +252,40 @@ static void take_secrets(struct enclave *e)
 
 /* ---- rings and workers ----------------------------------------------------------------------- */
 
-static void set_timeout(int fd, int option, time_t seconds)
+static void set_timeout(int option, time_t seconds)
 {
     const struct timeval limit = {.tv_sec = seconds};
 
-    if (setsockopt(fd, SOL_SOCKET, option, &limit, sizeof(limit)) < 0)
+    if (setsockopt(CONTROL_FD, SOL_SOCKET, option, &limit, sizeof(limit)) < 0)
         fail(IPC_STEP_RINGS, -errno, 0, "socket time-outs: %s", strerror(errno));
 }
 
 static void take_rings(struct enclave *e)
 {
-    int fds[2 * IPC_MAX_LANES];
+    int fds[IPC_MAX_FDS];
     union ipc_msg msg;
     uint32_t i;
-    int rc = ipc_recv(CONTROL_FD, &msg, 0, fds, 2 * e->args.lanes);
+    int rc = ipc_recv(CONTROL_FD, &msg, 0, fds, (size_t)IPC_LANE_FDS * e->args.lanes);
 
     if (rc == -EPIPE)
         enclave_end(NULL);
     if (rc < 0 || msg.hdr.type != IPC_SETUP || msg.setup.lanes != e->args.lanes)
         fail(IPC_STEP_RINGS, rc < 0 ? rc : -EPROTO, 0, "the first message is not the rings");
     for (i = 0; i < e->args.lanes; i++) {
-        rc = ring_area_map(fds[2 * i], &e->areas[i]);
+        const int *lane = &fds[(size_t)IPC_LANE_FDS * i];
+
+        rc = ring_area_map(lane[IPC_LANE_MEMORY], &e->areas[i]);
         if (rc < 0)
             fail(IPC_STEP_RINGS, rc, i, "ring %u is not what was agreed: %s", i, strerror(-rc));
-        e->doorbells[i] = fds[2 * i + 1];
-        set_timeout(e->doorbells[i], SO_RCVTIMEO, 1);
+        e->bells[i] = lane[IPC_LANE_WORKER_BELL];
+        e->lane_bells[i] = lane[IPC_LANE_BELL];
     }
     /*
      * Wipes and epochs happen under a silent caller as well, and under one that does not listen:
      * whoever leaves its answers unread for this long loses its enclave.
      */
-    set_timeout(CONTROL_FD, SO_RCVTIMEO, 1);
-    set_timeout(CONTROL_FD, SO_SNDTIMEO, 5);
+    set_timeout(SO_RCVTIMEO, 1);
+    set_timeout(SO_SNDTIMEO, 5);
     seal_mark(&e->seal, IPC_STEP_RINGS, true);
 }
 
@@ -294,14 +296,16 @@ static int cmp_int(const void *a, const void *b)
 
 static void drop_descriptors(struct enclave *e)
 {
-    int keep[IPC_MAX_LANES + 2];
+    int keep[2 * IPC_MAX_LANES + 2];
     size_t n = 0;
     uint32_t i;
 
     keep[n++] = STDERR_FILENO;
     keep[n++] = CONTROL_FD;
-    for (i = 0; i < e->args.lanes; i++)
-        keep[n++] = e->doorbells[i];
+    for (i = 0; i < e->args.lanes; i++) {
+        keep[n++] = e->bells[i];
+        keep[n++] = e->lane_bells[i];
+    }
     qsort(keep, n, sizeof(keep[0]), cmp_int);
     if (seal_descriptors(&e->seal, keep, n) < 0)
         fail(IPC_STEP_DESCRIPTORS, -errno, 0, "close_range: %s", strerror(errno));
@@ -350,7 +354,8 @@ static void start_workers(struct enclave *e, void **stacks)
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     for (i = 0; i < e->args.lanes; i++) {
         struct worker *w = &e->workers[i];
-        int rc = worker_init(w, e->dispatch.ks, role, i, e->areas[i], e->doorbells[i]);
+        int rc =
+            worker_init(w, e->dispatch.ks, role, i, e->areas[i], e->bells[i], e->lane_bells[i]);
 
         w->started = &started;
         if (rc == 0)

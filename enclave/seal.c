@@ -165,10 +165,10 @@ int seal_limits(struct seal *s, unsigned int descriptors)
 
 /* Each with its reason. */
 static const int allowed_calls[] = {
-    SCMP_SYS(read),            /* standard I/O of the specified list */
-    SCMP_SYS(write),           /* the one line that says why it ended */
-    SCMP_SYS(sendto),          /* answers and doorbells */
-    SCMP_SYS(recvfrom),        /* requests and doorbells */
+    SCMP_SYS(read),            /* waiting for the bell */
+    SCMP_SYS(write),           /* the lane's bell, and the one line that says why it ended */
+    SCMP_SYS(sendto),          /* answers */
+    SCMP_SYS(recvfrom),        /* requests */
     SCMP_SYS(futex),           /* the keystore's mutex */
     SCMP_SYS(clock_gettime),   /* where the vDSO cannot answer */
     SCMP_SYS(getrandom),       /* ephemeral keys and indexes */

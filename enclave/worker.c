@@ -21,8 +21,8 @@
 #include <errno.h>
 #include <sodium.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "common/bell.h"
 #include "common/clock.h"
 #include "enclave/end.h"
 
@@ -38,10 +38,11 @@
 static atomic_bool halting;
 
 int worker_init(struct worker *w, struct keystore *ks, enum transport_role role, uint32_t lane,
-                struct ring_area *area, int doorbell)
+                struct ring_area *area, int bell, int lane_bell)
 {
     w->area = area;
-    w->doorbell = doorbell;
+    w->bell = bell;
+    w->lane_bell = lane_bell;
     atomic_init(&w->at_work, true);
     w->transport = (struct transport){.ks = ks, .aead = aead_new(), .role = role, .lane = lane};
     ring_end_init(&w->submit, &area->submit);
@@ -114,12 +115,9 @@ static void serve_batch(struct worker *w, const struct ring_entry *entry)
 /* The lane sees what is done by itself, unless it sleeps. */
 static void tell_lane(struct worker *w)
 {
-    uint8_t bell = 0;
-
     w->lane_slept = ring_wants_bell(&w->complete);
-    /* A full socket has bells enough in it. */
     if (w->lane_slept)
-        (void)send(w->doorbell, &bell, sizeof(bell), MSG_DONTWAIT | MSG_NOSIGNAL);
+        bell_ring(w->lane_bell);
 }
 
 int worker_serve(struct worker *w)
@@ -152,13 +150,11 @@ int worker_serve(struct worker *w)
  * The process is about to end, and another thread is wiping: @w is looked at no more.  The order is
  * Dekker's: here at_work is set and then halting looked at, in workers_halt() the other way round.
  */
-static void halt(struct worker *w, int doorbell)
+static void halt(struct worker *w, int bell)
 {
-    uint8_t bell;
-
     atomic_store(&w->at_work, false);
     for (;;)
-        (void)recv(doorbell, &bell, sizeof(bell), 0);
+        (void)bell_wait(bell);
 }
 
 void workers_halt(struct worker *workers, uint32_t n)
@@ -176,24 +172,21 @@ void workers_halt(struct worker *workers, uint32_t n)
         }
 }
 
-/* Sleep until the doorbell rings, a second at most: wipes happen under a silent caller as well. */
+/* @w is not looked at while asleep: it may be wiped meanwhile. */
 static void worker_sleep(struct worker *w)
 {
-    const int doorbell = w->doorbell;
-    uint8_t bells[64];
-    ssize_t n;
+    const int bell = w->bell;
 
     if (!ring_sleep(&w->submit)) {
         ring_awake(&w->submit);
         return;
     }
     atomic_store(&w->at_work, false);
-    n = recv(doorbell, bells, sizeof(bells), 0);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-        enclave_end("the caller closed its ring");
+    if (bell_wait(bell) < 0)
+        enclave_end("the caller's bell is none");
     atomic_store(&w->at_work, true);
     if (atomic_load(&halting))
-        halt(w, doorbell);
+        halt(w, bell);
     ring_awake(&w->submit);
 }
 
@@ -209,7 +202,7 @@ void *worker_main(void *worker)
         int n;
 
         if (atomic_load(&halting))
-            halt(w, w->doorbell);
+            halt(w, w->bell);
         n = worker_serve(w);
         if (n < 0) {
             atomic_store(&w->at_work, false);

@@ -13,7 +13,7 @@
 struct worker {
     struct ring_area *area;
     pthread_barrier_t *started; /* passed once by each worker and by the main thread */
-    int doorbell;               /* Unix socket; SO_RCVTIMEO at most 1 s */
+    int bell, lane_bell;        /* rung for us, and by us */
     struct transport transport;
     struct ring_end submit, complete;
     bool lane_slept; /* when the last batch was done: it had to be woken */
@@ -31,7 +31,7 @@ struct worker {
  * Return: 0 or -ENOMEM.
  */
 int worker_init(struct worker *w, struct keystore *ks, enum transport_role role, uint32_t lane,
-                struct ring_area *area, int doorbell);
+                struct ring_area *area, int bell, int lane_bell);
 
 /** worker_main() - the thread: serves until the caller is gone, then ends the process. */
 void *worker_main(void *worker);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/bell.h"
 #include "common/cleanup.h"
 #include "daemon/datapath/lane.h"
 
@@ -268,7 +269,8 @@ int datapath_start(struct datapath *dp, struct link *link, struct err *err)
         l->dp = dp;
         l->number = i;
         l->area = link_ring(link, i);
-        l->doorbell = link_doorbell(link, i);
+        l->bell = link_lane_bell(link, i);
+        l->worker_bell = link_worker_bell(link, i);
         l->broken = false;
         /* Watching the ring pays only where the worker can run meanwhile. */
         l->watches = cores > 1;
@@ -277,7 +279,10 @@ int datapath_start(struct datapath *dp, struct link *link, struct err *err)
     return start_lanes(dp, false, err);
 }
 
-/* A lane that is behind with its inbox is awake anyway; one that has given up never reads it. */
+/*
+ * A lane that is behind with its inbox is awake anyway; one that has given up never reads it; one
+ * that waits for its worker alone hears its bell.
+ */
 static void post_stop(struct datapath *dp, uint32_t lane, bool drain)
 {
     struct lane_request req;
@@ -288,6 +293,7 @@ static void post_stop(struct datapath *dp, uint32_t lane, bool drain)
     req.kind = LANE_REQUEST_WAKE;
     (void)send(dp->inbox_fds[lane][1], &req, offsetof(struct lane_request, data),
                MSG_DONTWAIT | MSG_NOSIGNAL);
+    bell_ring(dp->lanes[lane].bell);
 }
 
 static void join_lanes(struct datapath *dp, bool drain)

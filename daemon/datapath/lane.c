@@ -5,7 +5,7 @@
  * -------------------
  * A lane moves batches between three places: its UDP sockets, its TUN queues, and the enclave's
  * worker behind the ring.  It never waits for one of them alone: one epoll set holds sockets,
- * queues, the worker's doorbell and the lane's inbox.
+ * queues and the lane's inbox; results ring a bell of their own.
  *
  *   UDP ─recvmmsg→ slot ─submit(OPEN)→ worker ─complete→ lane_opened() ─writev→ TUN
  *   TUN ─read────→ slot ─submit(SEAL)→ worker ─complete→ lane_sealed() ─sendmmsg→ UDP
@@ -33,12 +33,15 @@
 #include "daemon/datapath/lane.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "common/bell.h"
 
 /* A lane that had nothing to do for so long may watch the ring for results for this long in all. */
 #define CALM_MS     4
@@ -48,7 +51,7 @@
 #define DRAIN_MS    200
 
 /* What an epoll event belongs to. */
-enum source { SOURCE_SOCKET, SOURCE_LOGINS, SOURCE_PORT, SOURCE_DOORBELL, SOURCE_INBOX };
+enum source { SOURCE_SOCKET, SOURCE_LOGINS, SOURCE_PORT, SOURCE_INBOX };
 
 int lane_slot_take(struct lane *l)
 {
@@ -74,7 +77,6 @@ struct ring_slot *lane_slot(struct lane *l, unsigned int slot)
 void lane_submit(struct lane *l, unsigned int slot, enum ring_op op, unsigned int count)
 {
     struct ring_entry entry = {.slot = (uint16_t)slot, .op = (uint8_t)op, .count = (uint8_t)count};
-    uint8_t bell = 0;
 
     if (count == 0) {
         lane_slot_give(l, slot);
@@ -86,7 +88,7 @@ void lane_submit(struct lane *l, unsigned int slot, enum ring_op op, unsigned in
     }
     l->under_way |= 1U << slot;
     if (ring_wants_bell(&l->submit))
-        (void)send(l->doorbell, &bell, sizeof(bell), MSG_DONTWAIT | MSG_NOSIGNAL);
+        bell_ring(l->worker_bell);
 }
 
 uint8_t *lane_fill_room(struct lane *l, struct lane_fill *fill, enum ring_op op, size_t size)
@@ -200,10 +202,8 @@ static int watch_all(struct lane *l)
 {
     const struct datapath *dp = l->dp;
     uint32_t i;
-    int rc = watch(l, l->doorbell, SOURCE_DOORBELL, 0);
+    int rc = watch(l, dp->inbox_fds[l->number][0], SOURCE_INBOX, 0);
 
-    if (rc == 0)
-        rc = watch(l, dp->inbox_fds[l->number][0], SOURCE_INBOX, 0);
     for (i = 0; rc == 0 && i < dp->n_sockets; i++)
         if (dp->sockets[l->number][i] >= 0)
             rc = watch(l, dp->sockets[l->number][i], SOURCE_SOCKET, i);
@@ -214,15 +214,6 @@ static int watch_all(struct lane *l)
         if (dp->ports[i].queue[l->number] >= 0)
             rc = watch(l, dp->ports[i].queue[l->number], SOURCE_PORT, i);
     return rc;
-}
-
-static void answer_doorbell(struct lane *l)
-{
-    uint8_t bells[64];
-    ssize_t n = recv(l->doorbell, bells, sizeof(bells), MSG_DONTWAIT);
-
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-        l->broken = true;
 }
 
 /* Somebody deleted the device: its queue would be ready, with an error, for ever. */
@@ -262,9 +253,6 @@ static bool serve_sources(struct lane *l, const struct epoll_event *events, int 
                 device_gone(l, number);
             else if (lane_read_on(l))
                 busy |= lane_read_tun(l, number) > 0;
-            break;
-        case SOURCE_DOORBELL:
-            answer_doorbell(l);
             break;
         case SOURCE_INBOX:
             read_inbox(l);
@@ -317,21 +305,29 @@ static void tell_broken(struct lane *l)
     lane_event(l, &event, NULL, 0);
 }
 
-/* The doorbell alone while the worker has something, else whatever comes. */
+/*
+ * Nothing but results, while the worker has something.  Whoever wants the lane to stop rings as
+ * well; from then on a worker that hangs is not waited for.
+ */
+static void wait_results(struct lane *l)
+{
+    struct pollfd p = {.fd = l->bell, .events = POLLIN};
+
+    if (l->stopping && poll(&p, 1, DRAIN_MS) <= 0)
+        return;
+    if (bell_wait(l->bell) < 0)
+        l->broken = true;
+}
+
 static int wait_events(struct lane *l, struct epoll_event *events, int max, bool may_block)
 {
-    int timeout = may_block && ring_sleep(&l->complete) ? 1000 : 0;
-    int n;
+    const bool sleeps = may_block && ring_sleep(&l->complete);
+    int n = 0;
 
-    if (timeout && l->under_way) {
-        uint8_t bells[64];
-
-        n = recv(l->doorbell, bells, sizeof(bells), 0) == 0 ? -1 : 0;
-        if (n < 0)
-            l->broken = true;
-    } else {
-        n = epoll_wait(l->epoll, events, max, timeout);
-    }
+    if (sleeps && l->under_way)
+        wait_results(l);
+    else
+        n = epoll_wait(l->epoll, events, max, sleeps ? 1000 : 0);
     ring_awake(&l->complete);
     return n < 0 ? 0 : n;
 }
@@ -388,11 +384,9 @@ static void lane_loop(struct lane *l)
 
 void *lane_main(void *arg)
 {
-    const struct timeval hang = {.tv_usec = DRAIN_MS * 1000};
     struct lane *l = arg;
     unsigned int i;
 
-    (void)setsockopt(l->doorbell, SOL_SOCKET, SO_RCVTIMEO, &hang, sizeof(hang));
     if (!l->resumed) {
         l->n_free = l->under_way = 0;
         for (i = 0; i < RING_SLOTS; i++)

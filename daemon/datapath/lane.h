@@ -76,7 +76,7 @@ struct lane {
     pthread_t thread;
     bool started;
     struct ring_area *area;
-    int doorbell;
+    int bell, worker_bell; /* rung for us, and by us */
     int epoll;
     struct ring_end submit, complete;
     uint16_t free[RING_SLOTS];

@@ -1,4 +1,5 @@
 /* A real enclave on the bench; see rig.h. */
+#include "common/bell.h"
 #include "tests/enclave/rig.h"
 
 #include <dirent.h>
@@ -109,7 +110,7 @@ void rig_exec(struct rig *r, enum rig_role role, uint32_t lanes)
     memset(r, 0, sizeof(*r));
     r->lanes = lanes;
     for (i = 0; i < IPC_MAX_LANES; i++)
-        r->doorbell[i] = -1;
+        memset(r->fds[i], -1, sizeof(r->fds[i]));
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     assert_int_equal(pipe2(err_pipe, O_CLOEXEC), 0);
     r->pid = fork();
@@ -124,27 +125,23 @@ void rig_exec(struct rig *r, enum rig_role role, uint32_t lanes)
 
 void rig_rings(struct rig *r)
 {
-    int fds[2 * IPC_MAX_LANES];
     union ipc_msg msg;
     uint32_t i;
 
     for (i = 0; i < r->lanes; i++) {
-        int pair[2];
+        int *fds = r->fds[i];
 
-        fds[2 * i] = ring_area_create();
-        assert_true(fds[2 * i] >= 0);
-        assert_int_equal(ring_area_map(fds[2 * i], &r->area[i]), 0);
-        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-        r->doorbell[i] = pair[0];
-        fds[2 * i + 1] = pair[1];
+        fds[IPC_LANE_MEMORY] = ring_area_create();
+        fds[IPC_LANE_WORKER_BELL] = bell_create();
+        fds[IPC_LANE_BELL] = bell_create();
+        assert_true(fds[0] >= 0 && fds[1] >= 0 && fds[2] >= 0);
+        assert_int_equal(ring_area_map(fds[IPC_LANE_MEMORY], &r->area[i]), 0);
         ring_end_init(&r->submit[i], &r->area[i]->submit);
         ring_end_init(&r->complete[i], &r->area[i]->complete);
     }
     ipc_fill(&msg, IPC_SETUP);
     msg.setup.lanes = r->lanes;
-    assert_int_equal(ipc_send(r->control, &msg, fds, (size_t)2 * r->lanes), 0);
-    for (i = 0; i < 2 * r->lanes; i++)
-        close(fds[i]);
+    assert_int_equal(ipc_send(r->control, &msg, r->fds[0], (size_t)IPC_LANE_FDS * r->lanes), 0);
 }
 
 void rig_start(struct rig *r, enum rig_role role, uint32_t lanes)
@@ -180,7 +177,7 @@ pid_t rig_worker(const struct rig *r)
 
 void rig_stop(struct rig *r)
 {
-    uint32_t i;
+    uint32_t i, fd;
 
     if (r->pid > 0) {
         kill(r->pid, SIGKILL);
@@ -192,7 +189,8 @@ void rig_stop(struct rig *r)
     for (i = 0; i < r->lanes; i++) {
         ring_area_unmap(r->area[i]);
         r->area[i] = NULL;
-        close_fdp(&r->doorbell[i]);
+        for (fd = 0; fd < IPC_LANE_FDS; fd++)
+            close_fdp(&r->fds[i][fd]);
     }
 }
 
@@ -347,25 +345,21 @@ uint32_t rig_login(struct rig *r, struct peer *p)
 
 void rig_submit(struct rig *r, uint32_t lane, struct ring_entry entry)
 {
-    uint8_t bell = 0;
-
     assert_int_equal(ring_push(&r->submit[lane], entry), 0);
     if (ring_wants_bell(&r->submit[lane]))
-        (void)send(r->doorbell[lane], &bell, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        bell_ring(r->fds[lane][IPC_LANE_WORKER_BELL]);
 }
 
 unsigned int rig_complete(struct rig *r, uint32_t lane)
 {
     uint64_t until = clock_mono_ms() + RIG_WAIT_MS;
-    struct pollfd p = {.fd = r->doorbell[lane], .events = POLLIN};
+    struct pollfd p = {.fd = r->fds[lane][IPC_LANE_BELL], .events = POLLIN};
     struct ring_entry entry;
-    uint8_t bells[64];
     int rc;
 
     while ((rc = ring_pop(&r->complete[lane], &entry)) == 0 && clock_mono_ms() < until) {
-        if (ring_sleep(&r->complete[lane]) && poll(&p, 1, 1000) > 0 &&
-            recv(p.fd, bells, sizeof(bells), MSG_DONTWAIT) == 0)
-            fail_msg("the enclave closed its ring");
+        if (ring_sleep(&r->complete[lane]) && poll(&p, 1, 1000) > 0)
+            assert_int_equal(bell_wait(p.fd), 0);
         ring_awake(&r->complete[lane]);
     }
     assert_int_equal(rc, 1);

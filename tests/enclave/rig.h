@@ -35,7 +35,7 @@ struct rig {
     int err_fd; /* the enclave's standard error */
     uint32_t lanes;
     struct ring_area *area[IPC_MAX_LANES];
-    int doorbell[IPC_MAX_LANES];
+    int fds[IPC_MAX_LANES][IPC_LANE_FDS];
     struct ring_end submit[IPC_MAX_LANES], complete[IPC_MAX_LANES];
     struct ipc_ready ready;
 };
@@ -51,7 +51,7 @@ void rig_home_remove(void);
 
 /** rig_exec() - start the program; nothing has been sent to it yet */
 void rig_exec(struct rig *r, enum rig_role role, uint32_t lanes);
-/** rig_rings() - make memory and doorbells for all lanes and send them */
+/** rig_rings() - make memory and bells for all lanes and send them */
 void rig_rings(struct rig *r);
 /** rig_start() - all of it, up to READY */
 void rig_start(struct rig *r, enum rig_role role, uint32_t lanes);

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "common/bell.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "tests/enclave/rig.h"
@@ -26,9 +27,7 @@
 
 static void ring_bell(struct rig *r)
 {
-    uint8_t bell = 0;
-
-    (void)send(r->doorbell[0], &bell, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    bell_ring(r->fds[0][IPC_LANE_WORKER_BELL]);
 }
 
 static void test_ring_tail(void **state)

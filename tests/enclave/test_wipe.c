@@ -124,7 +124,6 @@ static void test_ring(void **state)
 /* All its threads learn it at once; the first to act must not be cut short by the next. */
 static void leave(struct rig *r)
 {
-    close_fdp(&r->doorbell[0]);
     close_fdp(&r->control);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/bell.h"
 #include "daemon/datapath/lane.c"
 
 #define STEP 16
@@ -16,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct datapath dp;
 static struct ring_area *area;
-static int wire[2], device[2], bell[2];
+static int wire[2], device[2], bell;
 
 /* Of two peers, the first has a device. */
 #define PEER(n) (1U << 16 | (1 + (n) % 3))
@@ -30,8 +31,8 @@ static void set_up(void)
     area = aligned_alloc(4096, (sizeof(*area) + 4095) & ~(size_t)4095);
     if (!area || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, wire) < 0 ||
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, device) < 0 ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, bell) < 0 ||
-        datapath_init(&dp, DP_SERVER, 1, 16, 4, &err) < 0 || datapath_add_port(&dp, true) != 0)
+        (bell = bell_create()) < 0 || datapath_init(&dp, DP_SERVER, 1, 16, 4, &err) < 0 ||
+        datapath_add_port(&dp, true) != 0)
         abort();
     dp.sockets[0][0] = wire[0];
     dp.n_sockets = 1;
@@ -58,7 +59,7 @@ static void restart(struct lane *l)
     memset(area, 0, offsetof(struct ring_area, slots));
     l->dp = &dp;
     l->area = area;
-    l->doorbell = bell[0];
+    l->bell = l->worker_bell = bell;
     l->broken = false;
     l->n_free = l->under_way = 0;
     for (i = 0; i < RING_SLOTS; i++)
@@ -158,7 +159,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)complete_batches(l);
     empty(wire[1]);
     empty(device[1]);
-    empty(bell[1]);
     empty(dp.event_fds[0]);
     empty(dp.stranger_fds[0]);
     empty(dp.inbox_fds[0][0]);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <sodium.h>
 
+#include "common/bell.h"
 #include "common/log.h"
 #include "daemon/roster.h"
 #include "daemon/server.h"
@@ -83,8 +84,7 @@ static void use_rings(void)
         return;
     atomic_fetch_add(&area->submit.tail, 1);
     memset(area->slots[RING_SLOTS - 1].data, 1, 64);
-    if (send(link_doorbell(server.link, 0), "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 0)
-        abort();
+    bell_ring(link_worker_bell(server.link, 0));
 }
 
 static void on_ready(void *ctx, const struct ipc_ready *ready)

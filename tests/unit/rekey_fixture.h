@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "common/bell.h"
 #include "common/clock.h"
 #include "common/cred.h"
 #include "enclave/aead.h"
@@ -42,7 +43,7 @@ struct side {
     struct worker workers[LANES];
     struct ring_area *areas[LANES];
     struct ring_end submit[LANES], complete[LANES];
-    int control[2], bells[LANES][2];
+    int control[2], bell;
     void *keystore, *handshake;
     uint64_t stamp_offset;
     uint32_t lanes, peer;
@@ -90,15 +91,16 @@ static inline void side_open(struct side *s, enum transport_role role, uint32_t 
     s->dispatch.ks = keystore_new(s->keystore, lanes, MAX_PEERS, MAX_PEERS);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s->control), 0);
     s->dispatch.control = s->control[1];
+    s->bell = bell_create();
+    assert_true(s->bell >= 0);
     for (uint32_t i = 0; i < lanes; i++) {
         int fd = ring_area_create();
 
         assert_true(fd >= 0);
         assert_int_equal(ring_area_map(fd, &s->areas[i]), 0);
         close(fd);
-        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s->bells[i]), 0);
         assert_int_equal(
-            worker_init(&s->workers[i], s->dispatch.ks, role, i, s->areas[i], s->bells[i][1]), 0);
+            worker_init(&s->workers[i], s->dispatch.ks, role, i, s->areas[i], s->bell, s->bell), 0);
         ring_end_init(&s->submit[i], &s->areas[i]->submit);
         ring_end_init(&s->complete[i], &s->areas[i]->complete);
     }
@@ -109,9 +111,8 @@ static inline void side_close(struct side *s)
     for (uint32_t i = 0; i < s->lanes; i++) {
         aead_free(s->workers[i].transport.aead);
         ring_area_unmap(s->areas[i]);
-        close(s->bells[i][0]);
-        close(s->bells[i][1]);
     }
+    close(s->bell);
     close(s->control[0]);
     close(s->control[1]);
     free(s->keystore);

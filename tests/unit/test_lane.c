@@ -6,13 +6,14 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "common/bell.h"
 #include "daemon/datapath/lane.c"
 
 #define PEER   (1U << 16 | 1)
 #define ROUNDS 12
 
 static struct datapath dp;
-static int device[2], bell[2], stranger;
+static int device[2], bell, stranger;
 
 /* The shortest packet for the user. */
 static void put_packet(uint8_t packet[20])
@@ -48,7 +49,8 @@ static int set_up(void **state)
     (void)state;
     clock_init(0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, device), 0);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, bell), 0);
+    bell = bell_create();
+    assert_true(bell >= 0);
     assert_int_equal(datapath_init(&dp, DP_SERVER, 1, 16, 4, &err), 0);
     assert_int_equal(datapath_add_port(&dp, true), 0);
     dp.ports[0].queue[0] = device[0];
@@ -70,8 +72,7 @@ static int tear_down(void **state)
     free(dp.lanes[0].area);
     close(dp.lanes[0].epoll);
     close(device[1]);
-    close(bell[0]);
-    close(bell[1]);
+    close(bell);
     close(stranger);
     datapath_clear(&dp);
     return 0;
@@ -86,7 +87,7 @@ static struct lane *busy_lane(struct ring_end *worker)
     l->area = aligned_alloc(4096, (sizeof(*l->area) + 4095) & ~(size_t)4095);
     assert_non_null(l->area);
     memset(l->area, 0, offsetof(struct ring_area, slots));
-    l->doorbell = bell[0];
+    l->bell = l->worker_bell = bell;
     l->under_way = ~0U << (LANE_SPARE + 1);
     for (unsigned int i = 0; i <= LANE_SPARE; i++)
         lane_slot_give(l, i);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "common/bell.h"
 #include "common/cleanup.h"
 #include "common/ring.h"
 
@@ -234,16 +235,15 @@ static void test_status_names(void **state)
 
 #define BATCHES 200000
 
-static int doorbell[2];
+static int bells[2];                 /* the worker's, and the lane's */
 static uint32_t payload[RING_SLOTS]; /* plain memory: only the ring orders access to it */
 static struct ring back;
 static struct ring_end back_producer, back_consumer;
 
-/* The worker's loop in small: take, change, give back, sleep on the doorbell when dry. */
+/* The worker's loop in small: take, change, give back, sleep until rung for when dry. */
 static void *serve(void *arg)
 {
     uint32_t done = 0;
-    char bell[16];
 
     (void)arg;
     while (done < BATCHES) {
@@ -254,7 +254,7 @@ static void *serve(void *arg)
             return (void *)1;
         if (rc == 0) {
             /* An hour without a bell would be a lost wake-up: the join below would hang. */
-            if (ring_sleep(&consumer) && recv(doorbell[1], bell, sizeof(bell), 0) <= 0)
+            if (ring_sleep(&consumer) && bell_wait(bells[0]) < 0)
                 return (void *)2;
             ring_awake(&consumer);
             continue;
@@ -263,7 +263,7 @@ static void *serve(void *arg)
         if (ring_push(&back_producer, e) < 0)
             return (void *)3;
         if (ring_wants_bell(&back_producer))
-            (void)send(doorbell[1], "", 1, MSG_DONTWAIT);
+            bell_ring(bells[1]);
         done++;
     }
     return NULL;
@@ -275,14 +275,16 @@ static void test_two_threads(void **state)
     uint32_t n_free = RING_SLOTS, sent = 0, done = 0, wrong = 0, i;
     uint32_t expected[RING_SLOTS];
     pthread_t thread;
-    char bell[16];
     void *result;
 
     (void)state;
     memset(&back, 0, sizeof(back));
     ring_end_init(&back_producer, &back);
     ring_end_init(&back_consumer, &back);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, doorbell), 0);
+    for (i = 0; i < 2; i++) {
+        bells[i] = bell_create();
+        assert_true(bells[i] >= 0);
+    }
     for (i = 0; i < RING_SLOTS; i++)
         free_slots[i] = (uint16_t)i;
     assert_int_equal(pthread_create(&thread, NULL, serve, NULL), 0);
@@ -296,13 +298,13 @@ static void test_two_threads(void **state)
             payload[e.slot] = expected[e.slot] = sent++;
             assert_int_equal(ring_push(&producer, e), 0);
             if (ring_wants_bell(&producer))
-                (void)send(doorbell[0], "", 1, MSG_DONTWAIT);
+                bell_ring(bells[0]);
         }
         rc = ring_pop(&back_consumer, &e);
         assert_true(rc >= 0);
         if (rc == 0) {
             if (ring_sleep(&back_consumer))
-                assert_true(recv(doorbell[0], bell, sizeof(bell), 0) > 0);
+                assert_int_equal(bell_wait(bells[1]), 0);
             ring_awake(&back_consumer);
             continue;
         }
@@ -314,8 +316,8 @@ static void test_two_threads(void **state)
     assert_null(result);
     assert_int_equal(wrong, 0);
     assert_int_equal(n_free, RING_SLOTS);
-    close(doorbell[0]);
-    close(doorbell[1]);
+    close(bells[0]);
+    close(bells[1]);
 }
 
 int main(void)
