@@ -16,7 +16,6 @@ struct worker {
     int bell, lane_bell;        /* rung for us, and by us */
     struct transport transport;
     struct ring_end submit, complete;
-    bool lane_slept; /* when the last batch was done: it had to be woken */
     /* Its thread may touch all that is here and its cipher; false while it sleeps. */
     atomic_bool at_work;
     /* Private copies: no packet is worked on where the caller could change it meanwhile. */

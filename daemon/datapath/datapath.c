@@ -260,7 +260,6 @@ static int start_lanes(struct datapath *dp, bool resumed, struct err *err)
 
 int datapath_start(struct datapath *dp, struct link *link, struct err *err)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t i;
 
     for (i = 0; i < dp->n_lanes; i++) {
@@ -272,8 +271,6 @@ int datapath_start(struct datapath *dp, struct link *link, struct err *err)
         l->bell = link_lane_bell(link, i);
         l->worker_bell = link_worker_bell(link, i);
         l->broken = false;
-        /* Watching the ring pays only where the worker can run meanwhile. */
-        l->watches = cores > 1;
         empty_inbox(dp, i);
     }
     return start_lanes(dp, false, err);

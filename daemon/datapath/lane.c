@@ -20,8 +20,7 @@
  * All packets of a round are submitted before the lane looks for results, so that worker and lane
  * run side by side.  Then it sleeps with the ring's flag set.  Watching the ring instead would burn
  * a core that the worker, the kernel or the hosts at both ends of a stream can use: measured, it
- * costs throughput.  Only the packet that comes after a silence is worth it, a keystroke or a ping:
- * then cores are idle and slow to wake, and two of a packet's six wake-ups can be spared.
+ * costs throughput, and a lone packet's round trip is no shorter for it.
  *
  * While the worker has something, a sleeping lane is woken by its results alone.  What arrives
  * meanwhile stays in the sockets and queues, for microseconds, and is then a batch and not many
@@ -34,21 +33,15 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/bell.h"
 
-/* A lane that had nothing to do for so long may watch the ring for results for this long in all. */
-#define CALM_MS     4
-#define PATIENCE_NS 200000
-#define LOOKS       8 /* pauses between two looks */
 /* How long a stopping lane waits for what is under way, and any lane for a worker that hangs. */
-#define DRAIN_MS    200
+#define DRAIN_MS 200
 
 /* What an epoll event belongs to. */
 enum source { SOURCE_SOCKET, SOURCE_LOGINS, SOURCE_PORT, SOURCE_INBOX };
@@ -264,40 +257,6 @@ static bool serve_sources(struct lane *l, const struct epoll_event *events, int 
     return busy;
 }
 
-static uint64_t mono_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-/* Is there a result already, or one worth waiting for with open eyes? */
-static bool results_soon(struct lane *l)
-{
-    const _Atomic uint32_t *tail = &l->complete.ring->tail;
-    uint64_t start, spent;
-
-    if (l->n_free == RING_SLOTS)
-        return false;
-    if (atomic_load_explicit(tail, memory_order_relaxed) != l->complete.index)
-        return true;
-    if (l->patience_ns == 0)
-        return false;
-    for (start = mono_ns(), spent = 0; spent < l->patience_ns; spent = mono_ns() - start) {
-        if (atomic_load_explicit(tail, memory_order_relaxed) != l->complete.index) {
-            l->patience_ns -= spent;
-            return true;
-        }
-        for (int i = 0; i < LOOKS; i++)
-            ring_pause();
-        /* Somebody who could use this core, the worker perhaps, shall have it. */
-        sched_yield();
-    }
-    l->patience_ns = 0;
-    return false;
-}
-
 static void tell_broken(struct lane *l)
 {
     struct dp_event event = {.kind = DP_EVENT_RING};
@@ -360,16 +319,12 @@ static void lane_loop(struct lane *l)
 {
     struct epoch *epoch = &l->dp->epoch;
     struct epoll_event events[32];
-    uint64_t before_ms;
     bool busy = false;
 
     while (!lane_over(l)) {
-        int n = wait_events(l, events, 32, !busy && !results_soon(l));
+        int n = wait_events(l, events, 32, !busy);
 
-        before_ms = l->now.mono_ms;
         clock_read(&l->now);
-        if (l->watches && l->now.mono_ms - before_ms >= CALM_MS)
-            l->patience_ns = PATIENCE_NS;
         epoch_enter(epoch, l->number);
         look_for_stop(l);
         busy = complete_batches(l) > 0;
@@ -378,7 +333,11 @@ static void lane_loop(struct lane *l)
         else if (lane_read_on(l))
             busy |= serve_sources(l, events, n);
         lane_fill_submit(l, &l->small, RING_SEAL);
+        /* A worker on this core is done by now, and what it has done need not be waited for. */
+        busy |= complete_batches(l) > 0;
         epoch_leave(epoch, l->number);
+        /* With nothing under way, sources that have more end the wait at once. */
+        busy &= l->under_way != 0;
     }
 }
 

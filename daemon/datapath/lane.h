@@ -91,8 +91,6 @@ struct lane {
     uint64_t unknown_second;
     uint32_t unknown_told;
     struct clock now;
-    bool watches;         /* there are cores enough for it */
-    uint64_t patience_ns; /* how long the ring may still be watched */
     /* Written by this lane, read by the main thread. */
     struct {
         _Atomic uint64_t drops[DP_DROP_NUM];
