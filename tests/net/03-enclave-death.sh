@@ -48,6 +48,23 @@ check "the TUN device stays, so that nothing falls through to the main table" ip
 : >"$T/server.log"
 check "the restarted server adopts it" server_start
 back_within 6000 "server killed and restarted"
+
+# One that hangs, with packets in its hands: lanes wait for results alone, and must not wait for ever.
+e=$(enclave_pid $SERVER)
+cli ping -i 0.05 -c 100 -W 1 10.8.0.1 >/dev/null 2>&1 & P=$!
+cli ping -c 3 -i 0.2 -W 1 10.8.0.1 >/dev/null 2>&1
+kill -STOP "$e"
+check "status is told while the enclave hangs" timeout 3 ip netns exec "$SRV" "$BIN/vpnctl" -s "$T/etc/vpn.sock" status
+check "so is a reload" timeout 5 ip netns exec "$SRV" "$BIN/vpnctl" -s "$T/etc/vpn.sock" reload
+kill -CONT "$e"
+back_within 2000 "an enclave that hung and went on"
+kill -STOP "$e"
+cli ping -c 3 -i 0.2 -W 1 10.8.0.1 >/dev/null 2>&1
+started=${EPOCHREALTIME/./}
 stop "$SERVER"
-check "and removes it on a clean end" sh -c "! ip -n $SRV link show tun0"
+kill $P 2>/dev/null
+ended=$(((${EPOCHREALTIME/./} - started) / 1000))
+check "a server whose enclave hangs ends ($ended ms)" [ "$ended" -lt $((3000 * PATIENCE)) ]
+check "with its enclave" sh -c "! kill -0 $e 2>/dev/null"
+check "and removes its device on a clean end" sh -c "! ip -n $SRV link show tun0"
 finish
