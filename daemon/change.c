@@ -309,13 +309,14 @@ static int carry_out(struct server *s, struct change *c, struct err *err)
         return rc;
     rc = exchange(s, c, &device, err);
     if (rc == 0) {
-        forwarding_follow(s, c->now);
+        forwarding_before(s, c->now);
         rc = keeper_apply(s, c->set, c->plan, err);
         if (rc < 0) {
             forwarding_follow(s, s->config);
             exchange_back(s, c, &device);
         } else {
             c->set = NULL;
+            forwarding_follow(s, c->now);
         }
     }
     /* The new one or the former one, whichever is not in use now. */

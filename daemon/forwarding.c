@@ -52,17 +52,32 @@ int forwarding_ip6_safe(struct net_conn *conn, struct err *err)
                    dev, dev);
 }
 
+/* How many of the settings are wanted; the second one only where it is safe. */
+static size_t wanted(struct server *s, const struct config *config, struct err *err)
+{
+    if (!config->forwarding)
+        return 0;
+    return forwarding_ip6_safe(keeper_conn(s->keeper), err) < 0 ? 1 : 2;
+}
+
+void forwarding_before(struct server *s, const struct config *config)
+{
+    struct err err;
+
+    if (s->former && net_sysctl_keep_note(s->former, settings, wanted(s, config, &err), &err) < 0)
+        log_warning("forwarding: %s", err.msg);
+}
+
 void forwarding_follow(struct server *s, const struct config *config)
 {
-    size_t n = config->forwarding ? 2 : 0;
-    struct err err = {{0}};
+    struct err err;
+    size_t n;
 
     if (!s->former)
         return;
-    if (n > 0 && forwarding_ip6_safe(keeper_conn(s->keeper), &err) < 0) {
+    n = wanted(s, config, &err);
+    if (n == 1)
         log_warning("%s", err.msg);
-        n = 1;
-    }
     s->forwards6 = n > 1;
     if (net_sysctl_keep_want(s->former, settings, n, &err) < 0)
         log_warning("forwarding: %s", err.msg);

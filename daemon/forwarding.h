@@ -19,7 +19,14 @@ struct server;
 
 /** forwarding_open() - learn what an earlier run changed, and do as the configuration says. */
 void forwarding_open(struct server *s);
-/** forwarding_follow() - the same for another configuration, before the engine sees it. */
+/**
+ * forwarding_before() - another configuration is about to be applied
+ *
+ * What it does not forward is put back now, before its packet filter may go.  What it does is only
+ * noted: the engine switches it on, behind the filter.
+ */
+void forwarding_before(struct server *s, const struct config *config);
+/** forwarding_follow() - do as this configuration says. */
 void forwarding_follow(struct server *s, const struct config *config);
 /** forwarding_close() - put back what was changed. */
 void forwarding_close(struct server *s);

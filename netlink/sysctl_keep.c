@@ -436,7 +436,7 @@ static int restore_unwanted(struct net_sysctl_keep *keep, const struct net_setti
     return first;
 }
 
-int net_sysctl_keep_want(struct net_sysctl_keep *keep, const struct net_setting *settings, size_t n,
+int net_sysctl_keep_note(struct net_sysctl_keep *keep, const struct net_setting *settings, size_t n,
                          struct err *err)
 {
     const size_t had = keep->n;
@@ -458,6 +458,16 @@ int net_sysctl_keep_want(struct net_sysctl_keep *keep, const struct net_setting 
     rc = changed ? save(keep, &why) : 0;
     if (rc < 0 && first == 0)
         first = err_set(err, rc, "%s", why.msg);
+    return first;
+}
+
+int net_sysctl_keep_want(struct net_sysctl_keep *keep, const struct net_setting *settings, size_t n,
+                         struct err *err)
+{
+    int first = net_sysctl_keep_note(keep, settings, n, err);
+    struct err why;
+    int rc;
+
     for (size_t i = 0; i < n; i++) {
         if (!entry_find(keep, settings[i].path))
             continue;

@@ -38,14 +38,18 @@ int net_sysctl_keep_open(struct net_sysctl_keep **out, const char *path, struct 
 void net_sysctl_keep_free(struct net_sysctl_keep *keep);
 
 /**
- * net_sysctl_keep_want() - these settings, and no others, are ours from here on
+ * net_sysctl_keep_note() - these settings, and no others, are ours from here on
  *
  * Others that were are put back.  A setting that has the value already is not ours: whoever set it
- * keeps it.  Their former values are on disk before the first is written; where the disk does not
- * take them, they are only known to this process.
+ * keeps it.  Their former values go to disk; where it does not take them, they are only known to
+ * this process.  Nothing is written to the settings yet: the caller does that.
  *
  * Return: 0, or -errno of the first thing that failed; the rest is done nevertheless.
  */
+int net_sysctl_keep_note(struct net_sysctl_keep *keep, const struct net_setting *settings, size_t n,
+                         struct err *err);
+
+/** net_sysctl_keep_want() - likewise, and write them. */
 int net_sysctl_keep_want(struct net_sysctl_keep *keep, const struct net_setting *settings, size_t n,
                          struct err *err);
 

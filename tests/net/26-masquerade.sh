@@ -16,11 +16,11 @@ srv sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0 net.ipv4.con
 settings() { srv sh -c 'cd /proc/sys/net && grep -sr . ipv4/ip_forward ipv4/conf ipv6/conf | grep -v "/conf/tun0/" | sort'; }
 value() { srv cat "/proc/sys/net/$1"; }
 is() { [ "$(value "$1")" = "$2" ]; }
-reloads=0
+told() { grep -c 'configuration reloaded' "$T/server.log"; }
 reload() {
+    local before=$(told)
     kill -HUP "$SERVER"
-    reloads=$((reloads + 1))
-    wait_for 5 sh -c "[ \$(grep -c 'configuration reloaded' $T/server.log) -ge $reloads ]"
+    wait_for 5 sh -c "[ \$(grep -c 'configuration reloaded' $T/server.log) -gt $before ]"
 }
 # serve FAMILY PORT: inner takes one connection, keeps what comes and says from where
 serve() {
@@ -89,6 +89,21 @@ rm "$T/etc/vpn.yaml.d/30-off.yaml"
 check "with it: reload" reload
 check "the inner host answers" cli ping -c 2 -i 0.2 -W 2 192.168.100.2
 
+# Both switched on at once, while packets come: none of them is forwarded as it is.
+inner nft 'add table inet seen; add chain inet seen in { type filter hook input priority 0; };
+           add rule inet seen in ip saddr 10.8.0.0/24 counter comment "bare"'
+bare() { inner nft list table inet seen | sed -n 's/.*counter packets \([0-9]*\) .*/\1/p'; }
+cli ping -q -i 0.001 192.168.100.2 >/dev/null 2>&1 & P=$!
+for round in 1 2 3 4 5; do
+    mv "$T/etc/vpn.yaml.d/20-test.yaml" "$T/both"
+    reload || not_ok "reload without ($round)"
+    mv "$T/both" "$T/etc/vpn.yaml.d/20-test.yaml"
+    reload || not_ok "reload with both ($round)"
+    cli ping -c 1 -W 2 192.168.100.2 >/dev/null || not_ok "the inner host answers ($round)"
+done
+kill $P
+check "nothing was forwarded before it was masqueraded" [ "$(bare)" = 0 ]
+
 kill -9 "$SERVER"; wait "$SERVER" 2>/dev/null
 check "a killed server leaves it on" is ipv4/ip_forward 1
 check "it starts again" server_start
@@ -114,7 +129,6 @@ check "forwarding switched on by hand takes it away" wait_for 5 lost
 srv sysctl -qw net.ipv6.conf.all.forwarding=0
 advertise
 check "it is back" wait_for 5 ra_route
-reloads=0
 check "the server starts" server_start
 check "it says that IPv6 is not forwarded, and how to mend it" grep -q 'IPv6 is not forwarded: .*net.ipv6.conf.eth0.accept_ra=2' "$T/server.log"
 check "it is not" is ipv6/conf/all/forwarding 0
