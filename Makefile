@@ -198,7 +198,11 @@ NFT_PURE := netlink/firewall.c netlink/object.c netlink/nft_expr.c netlink/nft_m
 $(eval $(call test,test_nft_msg,unit,$(NFT_PURE) $(IP),libnl-3.0))
 $(eval $(call test,test_sysctl_keep,net,netlink/sysctl_keep.c netlink/sysctl.c common/err.c))
 $(eval $(call test,test_nft,net,$(NETLINK) $(IP),libnl-3.0 libcap-ng))
-$(eval $(call test,test_netlink,net,$(NETLINK) $(IP),libnl-3.0 libcap-ng))
+NETLINK_RIG := tests/net/netlink_rig.c tests/net/netns.c $(NETLINK) $(IP)
+$(eval $(call test,test_conn,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
+$(eval $(call test,test_device,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
+$(eval $(call test,test_route,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
+$(eval $(call test,test_rule,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
 $(eval $(call test,test_traffic,net,$(NETLINK) $(IP),libnl-3.0))
 HS := enclave/handshake.c enclave/hs_initiator.c enclave/hs_limit.c enclave/hs_seen.c \
       enclave/hs_users.c enclave/hs_handles.c enclave/hs_payload.c enclave/challenge.c \
