@@ -186,7 +186,10 @@ $(eval $(call helper,flood,net,common/mac.c common/wire.c common/cred.c common/e
 $(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
 $(eval $(call test,test_firewall,unit,netlink/firewall.c netlink/object.c common/ip.c))
 $(eval $(call test,test_reconcile,net,$(NETLINK) $(IP),libnl-3.0))
-$(eval $(call test,test_reconcile,unit,tests/unit/fake_kernel.c $(NET_PURE) $(NET_ENGINE) $(IP)))
+ENGINE_RIG := tests/unit/reconcile_rig.c tests/unit/fake_kernel.c $(NET_PURE) $(NET_ENGINE) $(IP)
+$(eval $(call test,test_reconcile_random,unit,$(ENGINE_RIG)))
+$(eval $(call test,test_reconcile_drift,unit,$(ENGINE_RIG)))
+$(eval $(call test,test_reconcile_obstacles,unit,$(ENGINE_RIG)))
 $(eval $(call test,test_no_memory,unit,tests/unit/fake_kernel.c $(NET_PURE) $(NET_ENGINE) $(IP)))
 $(eval $(call test,test_keeper,unit,tests/unit/fake_kernel.c daemon/keeper.c netlink/status_json.c $(NET_PURE) $(NET_ENGINE) $(IP),jansson))
 MEMORY_WRAP := -Wl,--wrap=calloc,--wrap=malloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup
