@@ -13,6 +13,8 @@
 #define AEAD_KEY_LEN   32
 #define AEAD_NONCE_LEN 12
 #define AEAD_TAG_LEN   16
+/* How far below its caller's caller sealing and opening may leave key words on the stack. */
+#define AEAD_STACK     8192
 
 struct aead;
 

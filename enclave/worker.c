@@ -25,11 +25,9 @@
 #include "enclave/end.h"
 
 /* Batches that a sleeping lane is told of together: 0.2 ms of work on a desktop, 2 on a Pi. */
-#define TOGETHER     4
-/* How deep below worker_main() calls may have left something on the stack. */
-#define STACK_TRACES 16384
+#define TOGETHER 4
 /* How long those at work may take to notice that the process ends; a batch takes under 1 ms. */
-#define HALT_MS      100
+#define HALT_MS  100
 
 static atomic_bool halting;
 
@@ -203,7 +201,7 @@ void *worker_main(void *worker)
         sodium_memzero(w->datagram, sizeof(w->datagram));
         sodium_memzero(w->plain, sizeof(w->plain));
         aead_forget(w->transport.aead);
-        sodium_stackzero(STACK_TRACES); /* the cipher's code spills key words there */
+        sodium_stackzero(AEAD_STACK);
         worker_sleep(w);
     }
     return NULL;

@@ -1,8 +1,10 @@
 /*
  * Every engine in this build: RFC 8439's second AEAD vector (appendix A.5), the engines against
- * each other, forgeries, key changes.  Section 2.8.2's vector runs in aead_choose() itself.
+ * each other, forgeries, key changes, the stack.  Section 2.8.2's vector runs in aead_choose()
+ * itself.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include <sodium.h>
+#include <sys/mman.h>
 
 #include "enclave/aead.h"
 
@@ -191,6 +194,70 @@ static void many_contexts(void **state)
         aead_free(a[i]);
 }
 
+/* ---- what is left on the stack --------------------------------------------------------------- */
+
+#define STACK_SIZE    ((size_t)256 * 1024)
+#define STACK_CALLERS 2048 /* of the worker, between its loop and the engine */
+
+static void *use_no_cipher(void *ctx)
+{
+    return ctx;
+}
+
+static void *use_cipher(void *ctx)
+{
+    static uint8_t key[AEAD_KEY_LEN], nonce[AEAD_NONCE_LEN], tag[AEAD_TAG_LEN], text[LEN_MAX];
+
+    for (size_t len = 0; len <= LEN_MAX; len += 25) {
+        key[0]++;
+        aead_seal(ctx, key, nonce, text, 16, text, len, text, tag);
+        aead_open(ctx, key, nonce, text, 16, text, len, tag, text);
+        tag[0] ^= 1;
+        aead_open(ctx, key, nonce, text, 16, text, len, tag, text);
+    }
+    aead_forget(ctx);
+    return ctx;
+}
+
+/* Return: how many bytes of its stack a thread has written to. */
+static size_t stack_used(void *thread(void *), void *ctx)
+{
+    uint8_t *stack =
+        mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pthread_attr_t attr;
+    size_t untouched = 0;
+    pthread_t id;
+
+    assert_ptr_not_equal(stack, MAP_FAILED);
+    memset(stack, 0xa5, STACK_SIZE);
+    pthread_attr_init(&attr);
+    assert_int_equal(pthread_attr_setstack(&attr, stack, STACK_SIZE), 0);
+    assert_int_equal(pthread_create(&id, &attr, thread, ctx), 0);
+    assert_int_equal(pthread_join(id, NULL), 0);
+    pthread_attr_destroy(&attr);
+    while (untouched < STACK_SIZE && stack[untouched] == 0xa5)
+        untouched++;
+    munmap(stack, STACK_SIZE);
+    return STACK_SIZE - untouched;
+}
+
+static void stack_depth(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* stacks are other ones there */
+#endif
+    for (size_t i = 0; i < NUM_ENGINES; i++) {
+        struct aead *a = engine_open(engine_names[i]);
+        size_t none = stack_used(use_no_cipher, a), used = stack_used(use_cipher, a);
+
+        aead_free(a);
+        assert_true(used > none);
+        if (used - none + STACK_CALLERS > AEAD_STACK)
+            fail_msg("%s: %zu bytes deep", engine_names[i], used - none);
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -200,9 +267,10 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rfc8439_a5), cmocka_unit_test(all_lengths),
-        cmocka_unit_test(forgeries),  cmocka_unit_test(key_changes),
-        cmocka_unit_test(choosing),   cmocka_unit_test(many_contexts),
+        cmocka_unit_test(rfc8439_a5),  cmocka_unit_test(all_lengths),
+        cmocka_unit_test(forgeries),   cmocka_unit_test(key_changes),
+        cmocka_unit_test(choosing),    cmocka_unit_test(many_contexts),
+        cmocka_unit_test(stack_depth),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
