@@ -202,14 +202,14 @@ $(eval $(call test,test_netset,unit,$(NET_PURE) $(IP)))
 NFT_PURE := netlink/firewall.c netlink/object.c netlink/nft_expr.c netlink/nft_msg.c \
             netlink/nft_read.c netlink/msg.c
 $(eval $(call test,test_nft_msg,unit,$(NFT_PURE) $(IP),libnl-3.0))
-$(eval $(call test,test_sysctl_keep,net,netlink/sysctl_keep.c netlink/sysctl.c common/err.c))
-$(eval $(call test,test_nft,net,$(NETLINK) $(IP),libnl-3.0 libcap-ng))
+$(eval $(call test,test_sysctl_keep,net,tests/net/netns.c netlink/sysctl_keep.c netlink/sysctl.c common/err.c))
+$(eval $(call test,test_nft,net,tests/net/netns.c $(NETLINK) $(IP),libnl-3.0 libcap-ng))
 NETLINK_RIG := tests/net/netlink_rig.c tests/net/netns.c $(NETLINK) $(IP)
 $(eval $(call test,test_conn,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
 $(eval $(call test,test_device,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
 $(eval $(call test,test_route,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
 $(eval $(call test,test_rule,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
-$(eval $(call test,test_traffic,net,$(NETLINK) $(IP),libnl-3.0))
+$(eval $(call test,test_traffic,net,tests/net/netns.c tests/net/witness.c $(NETLINK) $(IP),libnl-3.0))
 HS := enclave/handshake.c enclave/hs_initiator.c enclave/hs_limit.c enclave/hs_seen.c \
       enclave/hs_users.c enclave/hs_handles.c enclave/hs_payload.c enclave/challenge.c \
       enclave/noise.c common/wire.c common/mac.c common/cred.c common/bucket.c common/err.c
@@ -278,7 +278,7 @@ $(eval $(call test,test_ip,unit,common/ip.c))
 $(eval $(call test,test_qos,unit,$(CONF) $(CONFIG) $(QOS) $(NET_PURE),yaml-0.1 libsodium))
 $(eval $(call helper,qoscost,bench,$(CONF) $(CONFIG) $(QOS) $(filter-out $(CONF),$(NETLINK)),yaml-0.1 libsodium libnl-3.0))
 $(eval $(call helper,qosload,bench,common/ip.c))
-$(eval $(call test,test_shaping,net,$(CONF) $(CONFIG) $(QOS) $(filter-out $(CONF),$(NETLINK)),yaml-0.1 libsodium libnl-3.0))
+$(eval $(call test,test_shaping,net,tests/net/netns.c tests/net/witness.c $(CONF) $(CONFIG) $(QOS) $(filter-out $(CONF),$(NETLINK)),yaml-0.1 libsodium libnl-3.0))
 $(eval $(call test,test_rate,unit,common/rate.c common/err.c))
 $(eval $(call test,test_tc,unit,netlink/tc.c common/ip.c))
 $(eval $(call test,test_tc_parse,unit,$(NETLINK) $(IP),libnl-3.0))

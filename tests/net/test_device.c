@@ -13,7 +13,6 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "common/cleanup.h"
 #include "netlink/link.h"
 #include "netlink/object.h"
 #include "netlink/sysctl.h"

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -26,37 +25,14 @@
 #include "netlink/firewall.h"
 #include "netlink/nft.h"
 #include "netlink/nft_monitor.h"
+#include "tests/net/netns.h"
+#include "tests/unit/expect.h"
 
-#define EXIT_SKIP    77
 #define ORDINARY_UID 64123
 #define TEXT_SIZE    (256 << 10)
 
 static struct net_conn *conn;
 static bool root; /* nft(8) runs as it; false: as what we are in a user namespace */
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        struct err err = {{0}};                                                                    \
-        int rc_ = (call);                                                                          \
-        if (rc_ != 0)                                                                              \
-            fail_msg("%s: %d, %s", #call, rc_, err.msg);                                           \
-    } while (0)
-
-#define FAILS(code, words, call)                                                                   \
-    do {                                                                                           \
-        struct err err = {{0}};                                                                    \
-        int rc_ = (call);                                                                          \
-        if (rc_ != (code) || !strstr(err.msg, words))                                              \
-            fail_msg("%s: %d, \"%s\" instead of %d, \"%s\"", #call, rc_, err.msg, code, words);    \
-    } while (0)
-
-static struct ip_prefix prefix(const char *text)
-{
-    struct ip_prefix out;
-
-    assert_int_equal(ip_prefix_parse(text, &out), 0);
-    return out;
-}
 
 /* The rights that the children need are kept as ambient ones; see drop_rights(). */
 static bool run(const char *command)
@@ -660,13 +636,9 @@ static void test_no_rights(void **state)
 
 static int group_setup(void **state)
 {
-    struct err err = {{0}};
-    int rc = net_conn_open_netfilter(&conn, &err);
-
     (void)state;
-    if (rc < 0)
-        fprintf(stderr, "# %s\n", err.msg);
-    return rc;
+    OK(net_conn_open_netfilter(&conn, &err));
+    return 0;
 }
 
 static int group_teardown(void **state)
@@ -674,12 +646,6 @@ static int group_teardown(void **state)
     (void)state;
     net_conn_close(conn);
     return 0;
-}
-
-static int skip_all(const char *why)
-{
-    fprintf(stderr, "skipped: %s: %s\n", why, strerror(errno));
-    return EXIT_SKIP;
 }
 
 /* CAP_NET_ADMIN and nothing else; nft(8) gets it as well, as an ambient capability. */
@@ -704,14 +670,16 @@ int main(void)
         cmocka_unit_test(test_monitor),     cmocka_unit_test(test_refused),
         cmocka_unit_test(test_no_rights),
     };
+    int rc;
 
     root = geteuid() == 0;
-    if (unshare(root ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) < 0)
-        return skip_all("no network namespace");
+    rc = netns_enter();
+    if (rc)
+        return rc;
     setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
     if (drop_rights() < 0)
-        return skip_all("rights cannot be dropped");
+        return netns_skip("rights cannot be dropped");
     if (!run("nft list ruleset >/dev/null 2>&1"))
-        return skip_all("no nft(8), or a kernel without nf_tables");
+        return netns_skip("no nft(8), or a kernel without nf_tables");
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

@@ -3,15 +3,11 @@
  * repaired, removed.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -23,30 +19,18 @@
 #include "netlink/reconcile.h"
 #include "netlink/set.h"
 #include "netlink/tun.h"
+#include "tests/net/netns.h"
+#include "tests/net/witness.h"
+#include "tests/unit/expect.h"
 #include "tests/unit/qos_world.h"
 
-#define EXIT_SKIP 77
-#define ALIAS     "vpn-test"
-#define ROUNDS    12
+#define ALIAS  "vpn-test"
+#define ROUNDS 12
 
 static struct net_conn *conn;
 static struct net_kernel kernel;
 static struct net_reconciler *engine;
 static int tun_fd = -1;
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        struct err err = {{0}};                                                                    \
-        int rc_ = (call);                                                                          \
-        if (rc_ != 0)                                                                              \
-            fail_msg("%s: %d, %s", #call, rc_, err.msg);                                           \
-    } while (0)
-
-static void run(const char *command)
-{
-    if (system(command) != 0) /* NOLINT(cert-env33-c): tests may call ip and tc */
-        fail_msg("%s", command);
-}
 
 /* This kernel's leaf is bfifo, or fq_codel where tests/vm/run has one. */
 static struct qos_support support = {.htb = true, .u32 = true, .ifb = true, .tbf = true};
@@ -210,7 +194,7 @@ static void test_drift(void **state)
     set = wish();
     settle(set);
     for (size_t i = 0; i < ARRAY_SIZE(damages); i++) {
-        run(damages[i]);
+        must(damages[i]);
         if (planned(set, first) == 0)
             fail_msg("not noticed: %s", damages[i]);
         settle(set);
@@ -231,32 +215,23 @@ static void test_off(void **state)
     set = wish();
     settle(set);
     assert_int_equal(net_link_get(conn, "ifb-tun0", &link, &err), -ENODEV);
-    run("! tc qdisc show dev tun0 | grep -E 'htb|ingress'");
+    must("! tc qdisc show dev tun0 | grep -E 'htb|ingress'");
 }
 
 static int group_setup(void **state)
 {
-    struct net_reconciler_config config = {
+    const struct net_reconciler_config config = {
         .owner = {.protocol = NET_PROTO_SERVER, .alias = ALIAS, .table = "vpn-test"}};
-    struct tun_options options = {.persist = false};
-    struct err err = {{0}};
-    int rc = net_conn_open(&conn, &err);
+    const struct tun_options options = {.persist = false};
 
     (void)state;
-    if (rc == 0)
-        rc = tun_attach(tun_fd, "tun0", &options, &err);
-    if (rc == 0 && system("ip link set tun0 alias " ALIAS " up") != 0) /* NOLINT(cert-env33-c) */
-        rc = err_set(&err, -EIO, "cannot set up the device");
-    if (rc == 0) {
-        rc = net_kernel_open(&kernel, &err);
-        if (rc == 0)
-            rc = net_reconciler_new(&kernel, &config, &engine, &err);
-    }
-    if (rc < 0)
-        fprintf(stderr, "# %s\n", err.msg);
-    support.fq_codel =
-        system("tc qdisc add dev lo root fq_codel 2>/dev/null") == 0; /* NOLINT(cert-env33-c) */
-    return rc;
+    OK(net_conn_open(&conn, &err));
+    OK(tun_attach(tun_fd, "tun0", &options, &err));
+    must("ip link set tun0 alias " ALIAS " up");
+    OK(net_kernel_open(&kernel, &err));
+    OK(net_reconciler_new(&kernel, &config, &engine, &err));
+    support.fq_codel = system("tc qdisc add dev lo root fq_codel 2>/dev/null") == 0;
+    return 0;
 }
 
 static int group_teardown(void **state)
@@ -269,12 +244,6 @@ static int group_teardown(void **state)
     return 0;
 }
 
-static int skip_all(const char *why)
-{
-    fprintf(stderr, "skipped: %s: %s\n", why, strerror(errno));
-    return EXIT_SKIP;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,13 +251,10 @@ int main(void)
         cmocka_unit_test(test_in_place), cmocka_unit_test(test_drift),
         cmocka_unit_test(test_off),      cmocka_unit_test(test_split),
     };
+    int rc;
 
-    if (geteuid() != 0)
-        return skip_all("needs root");
-    if (unshare(CLONE_NEWNET) < 0)
-        return skip_all("no network namespace");
-    tun_fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-    if (tun_fd < 0)
-        return skip_all("/dev/net/tun");
-    return cmocka_run_group_tests_name("shaping", tests, group_setup, group_teardown);
+    rc = netns_enter_as_root();
+    if (rc == 0)
+        rc = netns_open_tuns(&tun_fd, 1);
+    return rc ? rc : cmocka_run_group_tests_name("shaping", tests, group_setup, group_teardown);
 }

@@ -1,7 +1,5 @@
 /* netlink/sysctl_keep against the real kernel, in a network namespace of its own. */
-#include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,24 +14,17 @@
 #include "common/cleanup.h"
 #include "netlink/sysctl.h"
 #include "netlink/sysctl_keep.h"
+#include "tests/net/netns.h"
+#include "tests/unit/expect.h"
 
-#define EXIT_SKIP 77
-#define ROOT      "/proc/sys/net/"
-#define FORWARD4  "ipv4/ip_forward"
-#define FORWARD6  "ipv6/conf/all/forwarding"
+#define ROOT     "/proc/sys/net/"
+#define FORWARD4 "ipv4/ip_forward"
+#define FORWARD6 "ipv6/conf/all/forwarding"
 
 static char folder[] = "/tmp/vpn-keep.XXXXXX";
 static char file[sizeof(folder) + 16];
 
 static const struct net_setting both[] = {{FORWARD4, "1"}, {FORWARD6, "1"}};
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        struct err err = {{0}};                                                                    \
-        int rc_ = (call);                                                                          \
-        if (rc_ != 0)                                                                              \
-            fail_msg("%s: %d, %s", #call, rc_, err.msg);                                           \
-    } while (0)
 
 static void set(const char *path, const char *value)
 {
@@ -325,14 +316,11 @@ int main(void)
     };
     int rc;
 
-    if (unshare(geteuid() == 0 ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) < 0) {
-        fprintf(stderr, "skipped: no network namespace: %s\n", strerror(errno));
-        return EXIT_SKIP;
-    }
-    if (access(ROOT "ipv4/ip_forward", W_OK) < 0) {
-        fprintf(stderr, "skipped: settings of this namespace cannot be written\n");
-        return EXIT_SKIP;
-    }
+    rc = netns_enter();
+    if (rc)
+        return rc;
+    if (access(ROOT "ipv4/ip_forward", W_OK) < 0)
+        return netns_skip("settings of this namespace cannot be written");
     if (!mkdtemp(folder))
         return 1;
     snprintf(file, sizeof(file), "%s/sysctl", folder);

@@ -6,10 +6,6 @@
  *                       ingress of tq0 ─ mirred ─► tq1 (ifb) ── HTB
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <arpa/inet.h>
-#include <linux/rtnetlink.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,30 +27,16 @@
 #include "netlink/qdisc.h"
 #include "netlink/tc_probe.h"
 #include "netlink/tun.h"
+#include "tests/net/netns.h"
+#include "tests/net/witness.h"
+#include "tests/unit/expect.h"
 
-#define EXIT_SKIP 77
-#define SEEN_MAX  64
-#define PREF      1
+#define SEEN_MAX 64
+#define PREF     1
 
 static struct net_conn *conn;
 static int tun_fd = -1;
 static uint32_t tun, ifb;
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        struct err err = {{0}};                                                                    \
-        int rc_ = (call);                                                                          \
-        if (rc_ != 0)                                                                              \
-            fail_msg("%s: %d, %s", #call, rc_, err.msg);                                           \
-    } while (0)
-
-#define FAILS(code, words, call)                                                                   \
-    do {                                                                                           \
-        struct err err = {{0}};                                                                    \
-        int rc_ = (call);                                                                          \
-        if (rc_ != (code) || !strstr(err.msg, words))                                              \
-            fail_msg("%s: %d, \"%s\" instead of %d, \"%s\"", #call, rc_, err.msg, code, words);    \
-    } while (0)
 
 static int send_built(int rc, struct nl_msg **msg, struct err *err)
 {
@@ -84,28 +66,6 @@ static int filter_do(enum net_tc_verb verb, const struct net_filter *filter, str
     struct nl_msg *msg = NULL;
 
     return send_built(net_filter_build(verb, filter, &msg), &msg, err);
-}
-
-static void run(const char *command)
-{
-    if (system(command) != 0) /* NOLINT(cert-env33-c): tests may call ip and tc */
-        fail_msg("%s", command);
-}
-
-/* Does what @command prints hold these words? */
-static bool prints(const char *command, const char *words)
-{
-    FILE *p = popen(command, "r"); /* NOLINT(cert-env33-c) */
-    char text[16384];
-    size_t n;
-
-    assert_non_null(p);
-    n = fread(text, 1, sizeof(text) - 1, p);
-    text[n] = '\0';
-    pclose(p);
-    if (!strstr(text, words))
-        fprintf(stderr, "# %s:\n%s# lacks \"%s\"\n", command, text, words);
-    return strstr(text, words) != NULL;
 }
 
 static struct net_qdisc htb_on(uint32_t ifindex)
@@ -265,7 +225,7 @@ static void test_qdisc(void **state)
     assert_int_equal(net_qdisc_diff(&htb, &seen.qdisc[0]), NET_TC_SAME);
     assert_int_equal(net_qdisc_cmp_id(&ingress, &seen.qdisc[1]), 0);
     assert_int_equal(net_qdisc_diff(&ingress, &seen.qdisc[1]), NET_TC_SAME);
-    assert_true(prints("tc qdisc show dev tq0", "qdisc htb 1: root refcnt 2 r2q 10 default 0x2"));
+    shows("tc qdisc show dev tq0", "qdisc htb 1: root refcnt 2 r2q 10 default 0x2");
     /* What makes an HTB qdisc a matter of recreating. */
     htb.htb_default = 3;
     FAILS(-EINVAL, "Change operation not supported", qdisc_do(NET_TC_ALTER, &htb, &err));
@@ -274,10 +234,10 @@ static void test_qdisc(void **state)
     seen.qdisc[1].has_more = false;
     OK(qdisc_do(NET_TC_DEL, &seen.qdisc[1], &err));
     OK(qdisc_do(NET_TC_ADD, &ingress, &err));
-    assert_true(prints("tc qdisc show dev tq0", "qdisc clsact ffff: parent ffff:fff1"));
+    shows("tc qdisc show dev tq0", "qdisc clsact ffff: parent ffff:fff1");
     OK(qdisc_do(NET_TC_DEL, &ingress, &err));
     FAILS(-EINVAL, "", qdisc_do(NET_TC_ADD, &(struct net_qdisc){.ifindex = tun}, &err));
-    run("tc qdisc add dev tq0 root handle 7: pfifo limit 5");
+    must("tc qdisc add dev tq0 root handle 7: pfifo limit 5");
     assert_int_equal(qdiscs(0), 1);
     assert_int_equal(seen.qdisc[0].kind, NET_QDISC_OTHER);
     assert_string_equal(seen.qdisc[0].other, "pfifo");
@@ -300,10 +260,9 @@ static void test_class(void **state)
     assert_class(&total);
     assert_class(&leaf);
     assert_class(&fast);
-    assert_true(prints("tc class show dev tq0",
-                       "class htb 1:10 parent 1:1 prio 3 rate 5Mbit ceil 10Mbit "
-                       "burst 1600b cburst 1602b"));
-    assert_true(prints("tc class show dev tq0", "rate 40Gbit ceil 80Gbit"));
+    shows("tc class show dev tq0", "class htb 1:10 parent 1:1 prio 3 rate 5Mbit ceil 10Mbit "
+                                   "burst 1600b cburst 1602b");
+    shows("tc class show dev tq0", "rate 40Gbit ceil 80Gbit");
     leaf.rate_bytes_s = 250000;
     leaf.prio = 1;
     leaf.quantum = 3000;
@@ -330,7 +289,7 @@ static void leaf_round_trip(const struct net_qdisc *leaf, const char *tc_shows)
             assert_int_equal(net_qdisc_diff(leaf, &seen.qdisc[i]), NET_TC_SAME);
     }
     assert_int_equal(seen.n, 2);
-    assert_true(prints("tc qdisc show dev tq0", tc_shows));
+    shows("tc qdisc show dev tq0", tc_shows);
 }
 
 static void test_splitter(void **state)
@@ -435,11 +394,11 @@ static void hash_tables(uint32_t ifindex, enum net_filter_side side)
 }
 
 static struct net_filter host_filter(uint32_t ifindex, uint32_t handle, enum net_filter_side side,
-                                     const char *prefix, uint32_t minor)
+                                     const char *text, uint32_t minor)
 {
     struct net_filter filter = filter_on(ifindex, handle, NET_FILTER_CLASS);
 
-    assert_int_equal(ip_prefix_parse(prefix, &filter.prefix), 0);
+    filter.prefix = prefix(text);
     filter.side = side;
     filter.classid = NET_TC_HANDLE(1, minor);
     return filter;
@@ -548,7 +507,7 @@ static void test_order(void **state)
     /* After the last filter of the only priority everything of it is gone, tables as well. */
     small_tree(tun);
     hash_tables(tun, NET_FILTER_DST);
-    run("tc filter del dev tq0 parent 1: pref 1");
+    must("tc filter del dev tq0 parent 1: pref 1");
     assert_int_equal(filters(tun, htb.handle), 0);
     hash_tables(tun, NET_FILTER_DST);
     OK(qdisc_do(NET_TC_DEL, &htb, &err));
@@ -591,15 +550,15 @@ static void test_redirect(void **state)
     OK(filter_do(NET_TC_ADD, &redirect, &err));
     assert_int_equal(filters(tun, NET_TC_INGRESS_HANDLE), 1);
     assert_filter(&redirect);
-    assert_true(prints("tc filter show dev tq0 ingress", "mirred (Egress Redirect to device tq1)"));
+    shows("tc filter show dev tq0 ingress", "mirred (Egress Redirect to device tq1)");
     assert_int_equal(write(tun_fd, packet, sizeof(packet)), sizeof(packet));
     assert_int_equal(class_packets(ifb, 0x10), 1);
     /* The device goes, and what is left is seen to be another filter. */
-    run("ip link del tq1");
+    must("ip link del tq1");
     filters(tun, NET_TC_INGRESS_HANDLE);
     assert_int_equal(net_filter_diff(&redirect, &seen.filter[0]), NET_TC_RECREATE);
     OK(qdisc_do(NET_TC_DEL, &ingress, &err));
-    run("ip link add tq1 type ifb && ip link set tq1 up");
+    must("ip link add tq1 type ifb && ip link set tq1 up");
     (void)htb;
 }
 
@@ -610,13 +569,13 @@ static void test_foreign(void **state)
 
     (void)state;
     small_tree(tun);
-    run("tc filter add dev tq0 parent 1: protocol ip pref 9 u32 match ip sport 53 0xffff "
-        "flowid 1:10");
-    run("tc filter add dev tq0 parent 1: protocol ipv6 pref 8 u32 match ip6 dst fd08::/64 "
-        "flowid 1:10");
-    run("tc filter add dev tq0 parent 1: protocol 802.1q pref 7 u32 match u32 0 0 flowid 1:10");
-    run("tc filter add dev tq0 parent 1: protocol ip pref 6 u32 match ip src 10.0.0.0/8 "
-        "match ip dst 10.0.0.0/8 flowid 1:10");
+    must("tc filter add dev tq0 parent 1: protocol ip pref 9 u32 match ip sport 53 0xffff "
+         "flowid 1:10");
+    must("tc filter add dev tq0 parent 1: protocol ipv6 pref 8 u32 match ip6 dst fd08::/64 "
+         "flowid 1:10");
+    must("tc filter add dev tq0 parent 1: protocol 802.1q pref 7 u32 match u32 0 0 flowid 1:10");
+    must("tc filter add dev tq0 parent 1: protocol ip pref 6 u32 match ip src 10.0.0.0/8 "
+         "match ip dst 10.0.0.0/8 flowid 1:10");
     assert_int_equal(filters(tun, htb.handle), 4);
     for (size_t i = 0; i < seen.n; i++) {
         const struct net_filter *filter = &seen.filter[i];
@@ -659,45 +618,35 @@ static void test_probe(void **state)
     struct net_link link;
 
     (void)state;
-    run("ip link add vpn-probe type ifb"); /* somebody else's */
+    must("ip link add vpn-probe type ifb"); /* somebody else's */
     FAILS(-EEXIST, "vpn-probe", net_tc_probe(conn, &kinds, &err));
     OK(net_link_get(conn, "vpn-probe", &link, &err));
-    run("ip link set vpn-probe group 86"); /* of a run that was killed */
+    must("ip link set vpn-probe group 86"); /* of a run that was killed */
     OK(net_tc_probe(conn, &kinds, &err));
     assert_true(kinds.htb && kinds.u32 && kinds.ifb && kinds.redirect);
-    run("ip link add tq2 type ifb");
-    assert_int_equal(kinds.fq_codel, system("tc qdisc add dev tq2 root fq_codel 2>/dev/null") ==
-                                         0); /* NOLINT(cert-env33-c) */
-    run("ip link del tq2");
+    must("ip link add tq2 type ifb");
+    assert_int_equal(kinds.fq_codel, system("tc qdisc add dev tq2 root fq_codel 2>/dev/null") == 0);
+    must("ip link del tq2");
     FAILS(-ENODEV, "vpn-probe", net_link_get(conn, "vpn-probe", &link, &err));
 }
 
 static int group_setup(void **state)
 {
-    struct tun_options options = {.persist = false};
+    const struct tun_options options = {.persist = false};
     struct net_link link;
-    struct err err = {{0}};
-    int rc;
 
     (void)state;
-    rc = net_conn_open(&conn, &err);
-    if (rc == 0)
-        rc = tun_attach(tun_fd, "tq0", &options, &err);
-    if (rc == 0 && system("sysctl -qw net.ipv6.conf.all.accept_dad=0 && " /* NOLINT */
-                          "ip link set tq0 addrgenmode none up && "
-                          "ip link add tq1 type ifb && ip link set tq1 addrgenmode none up && "
-                          "ip addr add 10.8.0.1/15 dev tq0 && ip addr add fd08::1/32 dev tq0") != 0)
-        rc = err_set(&err, -EIO, "cannot set up devices");
-    if (rc == 0)
-        rc = net_link_get(conn, "tq0", &link, &err);
-    if (rc == 0) {
-        tun = link.ifindex;
-        rc = net_link_get(conn, "tq1", &link, &err);
-        ifb = link.ifindex;
-    }
-    if (rc < 0)
-        fprintf(stderr, "# %s\n", err.msg);
-    return rc;
+    OK(net_conn_open(&conn, &err));
+    OK(tun_attach(tun_fd, "tq0", &options, &err));
+    must("sysctl -qw net.ipv6.conf.all.accept_dad=0 && "
+         "ip link set tq0 addrgenmode none up && "
+         "ip link add tq1 type ifb && ip link set tq1 addrgenmode none up && "
+         "ip addr add 10.8.0.1/15 dev tq0 && ip addr add fd08::1/32 dev tq0");
+    OK(net_link_get(conn, "tq0", &link, &err));
+    tun = link.ifindex;
+    OK(net_link_get(conn, "tq1", &link, &err));
+    ifb = link.ifindex;
+    return 0;
 }
 
 static int group_teardown(void **state)
@@ -708,18 +657,12 @@ static int group_teardown(void **state)
     return 0;
 }
 
-static int skip_all(const char *why)
-{
-    fprintf(stderr, "skipped: %s: %s\n", why, strerror(errno));
-    return EXIT_SKIP;
-}
-
 /* Whatever a test left, also one that failed. */
 static int clean(void **state)
 {
     (void)state;
-    run("for d in tq0 tq1; do tc qdisc del dev $d root; tc qdisc del dev $d ingress; done "
-        "2>/dev/null; true");
+    must("for d in tq0 tq1; do tc qdisc del dev $d root; tc qdisc del dev $d ingress; done "
+         "2>/dev/null; true");
     return 0;
 }
 
@@ -737,13 +680,10 @@ int main(void)
         cmocka_unit_test_teardown(test_stats, clean),
         cmocka_unit_test_teardown(test_probe, clean),
     };
+    int rc;
 
-    if (geteuid() != 0)
-        return skip_all("needs root");
-    if (unshare(CLONE_NEWNET) < 0)
-        return skip_all("no network namespace");
-    tun_fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-    if (tun_fd < 0)
-        return skip_all("/dev/net/tun");
-    return cmocka_run_group_tests_name("traffic", tests, group_setup, group_teardown);
+    rc = netns_enter_as_root();
+    if (rc == 0)
+        rc = netns_open_tuns(&tun_fd, 1);
+    return rc ? rc : cmocka_run_group_tests_name("traffic", tests, group_setup, group_teardown);
 }
