@@ -11,8 +11,16 @@
 /** bell_create() - Return: a descriptor for both ends, or -errno. */
 int bell_create(void);
 
-/** bell_ring() - wake who waits, or who waits next; never blocks on a bell of bell_create(). */
+/**
+ * bell_ring() - wake who waits, or who waits next
+ *
+ * It blocks when 2^64 - 2 rings have not been heard: honest ones never get there, but whoever
+ * shares the bell can write that many at once, and wakes the writer by reading.
+ */
 void bell_ring(int bell);
+
+/** bell_empty() - forget the rings so far, and let a writer go on who was one too many. */
+void bell_empty(int bell);
 
 /**
  * bell_wait() - sleep until it has been rung since the last wait.

@@ -16,6 +16,9 @@
 #include "common/cleanup.h"
 #include "daemon/datapath/lane.h"
 
+/* How long a lane may take to end, all its waits together, before it is helped. */
+#define END_MS 500
+
 #define QUEUE_BYTES (1 << 20)
 
 const char *dp_drop_name(unsigned int drop)
@@ -277,8 +280,8 @@ int datapath_start(struct datapath *dp, struct link *link, struct err *err)
 }
 
 /*
- * A lane that is behind with its inbox is awake anyway; one that has given up never reads it; one
- * that waits for its worker alone hears its bell.
+ * A lane with its inbox full reads it as soon as it has a free slot; one that has given up never
+ * does; one that waits for its worker alone hears its bell, which a mad enclave may have filled.
  */
 static void post_stop(struct datapath *dp, uint32_t lane, bool drain)
 {
@@ -290,7 +293,29 @@ static void post_stop(struct datapath *dp, uint32_t lane, bool drain)
     req.kind = LANE_REQUEST_WAKE;
     (void)send(dp->inbox_fds[lane][1], &req, offsetof(struct lane_request, data),
                MSG_DONTWAIT | MSG_NOSIGNAL);
+    bell_empty(dp->lanes[lane].bell);
     bell_ring(dp->lanes[lane].bell);
+}
+
+/*
+ * An honest enclave holds no lane up.  A mad one may have taken the ring that was for the lane, or
+ * filled the worker's bell, so that the lane cannot ring it.
+ */
+static void join_lane(struct lane *l)
+{
+    struct timespec until;
+
+    for (;;) {
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += END_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        if (pthread_timedjoin_np(l->thread, NULL, &until) != ETIMEDOUT)
+            return;
+        bell_empty(l->worker_bell);
+        bell_empty(l->bell);
+        bell_ring(l->bell);
+    }
 }
 
 static void join_lanes(struct datapath *dp, bool drain)
@@ -302,7 +327,7 @@ static void join_lanes(struct datapath *dp, bool drain)
             post_stop(dp, i, drain);
     for (i = 0; i < dp->n_lanes; i++) {
         if (dp->lanes[i].started)
-            pthread_join(dp->lanes[i].thread, NULL);
+            join_lane(&dp->lanes[i]);
         dp->lanes[i].started = false;
     }
     dp->running = false;

@@ -4,8 +4,8 @@
  * Theory of operation
  * -------------------
  * A lane moves batches between three places: its UDP sockets, its TUN queues, and the enclave's
- * worker behind the ring.  It never waits for one of them alone: one epoll set holds sockets,
- * queues and the lane's inbox; results ring a bell of their own.
+ * worker behind the ring.  One epoll set holds sockets, queues and the lane's inbox; results ring a
+ * bell of their own.
  *
  *   UDP ─recvmmsg→ slot ─submit(OPEN)→ worker ─complete→ lane_opened() ─writev→ TUN
  *   TUN ─read────→ slot ─submit(SEAL)→ worker ─complete→ lane_sealed() ─sendmmsg→ UDP
@@ -40,7 +40,7 @@
 
 #include "common/bell.h"
 
-/* How long a stopping lane waits for what is under way, and any lane for a worker that hangs. */
+/* How long a stopping lane waits for what is under way. */
 #define DRAIN_MS 200
 
 /* What an epoll event belongs to. */
@@ -335,6 +335,7 @@ static void lane_loop(struct lane *l)
         lane_fill_submit(l, &l->small, RING_SEAL);
         /* A worker on this core is done by now, and what it has done need not be waited for. */
         busy |= complete_batches(l) > 0;
+        lane_fill_submit(l, &l->small, RING_SEAL);
         epoch_leave(epoch, l->number);
         /* With nothing under way, sources that have more end the wait at once. */
         busy &= l->under_way != 0;
