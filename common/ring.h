@@ -157,7 +157,7 @@ bool ring_sleep(struct ring_end *consumer);
 /** ring_awake() - consumer: withdraw the announcement. */
 void ring_awake(struct ring_end *consumer);
 
-/** ring_pause() - between two looks at a ring: lets the other hyper-thread run. */
+/** ring_pause() - between two looks at memory: lets the other hyper-thread run. */
 static inline void ring_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)

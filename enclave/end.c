@@ -49,7 +49,7 @@ void enclave_end(const char *why)
     /* A fault within the wipe itself: nothing more can be done. */
     if (ending_here)
         _exit(1);
-    /* All threads find the caller gone at once: the first wipes, and none cuts it short. */
+    /* Several threads may find a reason at once: the first wipes, and none cuts it short. */
     while (atomic_flag_test_and_set(&ending))
         ;
     ending_here = true;

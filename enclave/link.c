@@ -182,12 +182,12 @@ static void enclave_died(struct link *link)
 {
     bool was_ready = link->state == LINK_READY;
 
-    if (was_ready) {
-        if (clock_mono_ms() - link->since_ms >= STABLE_MS)
-            link->backoff_ms = BACKOFF_MIN_MS;
-        link->ops->down(link->ctx);
-    }
+    if (was_ready && clock_mono_ms() - link->since_ms >= STABLE_MS)
+        link->backoff_ms = BACKOFF_MIN_MS;
+    /* Before the lanes are stopped: one that lives could hold them up by its bells. */
     (void)spawner_kill(link->spawner);
+    if (was_ready)
+        link->ops->down(link->ctx);
     close_enclave(link);
     schedule_restart(link);
     if (!was_ready)

@@ -430,6 +430,7 @@ int main(int argc, char **argv)
 
     /* The terminal's Ctrl-C is for the caller; our end is the end of the control socket. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a bell that is a file */
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     signal(SIGTERM, SIG_IGN);

@@ -106,11 +106,32 @@ static void serve_batch(struct worker *w, const struct ring_entry *entry)
     memcpy(slot->packets, w->packets, entry->count * sizeof(w->packets[0]));
 }
 
-/* The lane sees what is done by itself, unless it sleeps. */
+/*
+ * The process is about to end, and another thread is wiping: @w is looked at no more.  The order is
+ * Dekker's: here at_work is set and then halting looked at, in workers_halt() the other way round.
+ */
+static void halt(struct worker *w, int bell)
+{
+    atomic_store(&w->at_work, false);
+    for (;;)
+        (void)bell_wait(bell);
+}
+
+/*
+ * The lane sees what is done by itself, unless it sleeps.  A caller may have filled its bell, so
+ * that this blocks: meanwhile the worker is not at work.
+ */
 static void tell_lane(struct worker *w)
 {
-    if (ring_wants_bell(&w->complete))
-        bell_ring(w->lane_bell);
+    const int bell = w->bell, lane_bell = w->lane_bell;
+
+    if (!ring_wants_bell(&w->complete))
+        return;
+    atomic_store(&w->at_work, false);
+    bell_ring(lane_bell);
+    atomic_store(&w->at_work, true);
+    if (atomic_load(&halting))
+        halt(w, bell);
 }
 
 int worker_serve(struct worker *w)
@@ -122,6 +143,9 @@ int worker_serve(struct worker *w)
     int rc;
 
     while ((rc = ring_pop(&w->submit, &entry)) > 0) {
+        /* A caller with much to do is no reason to go on. */
+        if (atomic_load_explicit(&halting, memory_order_relaxed))
+            halt(w, w->bell);
         epoch_enter(epoch, w->transport.lane);
         serve_batch(w, &entry);
         epoch_leave(epoch, w->transport.lane);
@@ -137,17 +161,6 @@ int worker_serve(struct worker *w)
     if (untold > 0)
         tell_lane(w);
     return rc < 0 ? rc : batches;
-}
-
-/*
- * The process is about to end, and another thread is wiping: @w is looked at no more.  The order is
- * Dekker's: here at_work is set and then halting looked at, in workers_halt() the other way round.
- */
-static void halt(struct worker *w, int bell)
-{
-    atomic_store(&w->at_work, false);
-    for (;;)
-        (void)bell_wait(bell);
 }
 
 void workers_halt(struct worker *workers, uint32_t n)

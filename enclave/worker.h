@@ -32,7 +32,7 @@ struct worker {
 int worker_init(struct worker *w, struct keystore *ks, enum transport_role role, uint32_t lane,
                 struct ring_area *area, int bell, int lane_bell);
 
-/** worker_main() - the thread: serves until the caller is gone, then ends the process. */
+/** worker_main() - the thread: serves until the process ends. */
 void *worker_main(void *worker);
 
 /**

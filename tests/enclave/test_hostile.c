@@ -620,17 +620,17 @@ static void test_bad_bell(void **state)
 /* The first message: another type, another number of lanes or descriptors, rubbish. */
 static void test_bad_setup(void **state)
 {
-    static const size_t counts[] = {0, 1, 2, 5, 7, 32};
+    static const size_t counts[] = {0, 1, 2, 5, 7, IPC_MAX_FDS};
     size_t i;
 
     (void)state;
     for (i = 0; i < ARRAY_SIZE(counts) + 3; i++) {
-        int fds[32], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        int fds[IPC_MAX_FDS], null = open("/dev/null", O_RDWR | O_CLOEXEC);
         union ipc_msg msg;
         struct rig r;
         size_t j, n = i < ARRAY_SIZE(counts) ? counts[i] : (size_t)2 * IPC_LANE_FDS;
 
-        for (j = 0; j < 32; j++)
+        for (j = 0; j < ARRAY_SIZE(fds); j++)
             fds[j] = null;
         rig_exec(&r, RIG_RESPONDER, 2);
         ipc_fill(&msg, IPC_SETUP);

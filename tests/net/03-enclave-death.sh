@@ -17,6 +17,7 @@ back_within() {
     ms=$(((${EPOCHREALTIME/./} - start) / 1000))
     # A sanitizer build takes its time to start an enclave.
     [ -z "${VPN_SANITIZE:-}" ] || ms=$((ms / 2))
+    ms=$((ms / PATIENCE))
     if [ $ms -le "$1" ]; then ok "$2: back after $ms ms"; else not_ok "$2: back only after $ms ms"; fi
 }
 
@@ -55,9 +56,16 @@ cli ping -i 0.05 -c 100 -W 1 10.8.0.1 >/dev/null 2>&1 & P=$!
 cli ping -c 3 -i 0.2 -W 1 10.8.0.1 >/dev/null 2>&1
 kill -STOP "$e"
 check "status is told while the enclave hangs" timeout 3 ip netns exec "$SRV" "$BIN/vpnctl" -s "$T/etc/vpn.sock" status
-check "so is a reload" timeout 5 ip netns exec "$SRV" "$BIN/vpnctl" -s "$T/etc/vpn.sock" reload
 kill -CONT "$e"
 back_within 2000 "an enclave that hung and went on"
+kill -STOP "$e"
+cli ping -c 3 -i 0.2 -W 1 10.8.0.1 >/dev/null 2>&1
+# Lanes pause for another address to listen on: one that does not come to rest gets a new enclave.
+echo 'server: {listen: ["0.0.0.0:51820", "[::]:51820", "192.0.2.1:51821"]}' >"$T/etc/vpn.yaml.d/30-listen.yaml"
+check "so is a reload that pauses the lanes" timeout 10 ip netns exec "$SRV" "$BIN/vpnctl" -s "$T/etc/vpn.sock" reload
+check "the enclave that hung is replaced" wait_for 3 sh -c "! kill -0 $e 2>/dev/null"
+back_within 3000 "with a new one"
+e=$(enclave_pid $SERVER)
 kill -STOP "$e"
 cli ping -c 3 -i 0.2 -W 1 10.8.0.1 >/dev/null 2>&1
 started=${EPOCHREALTIME/./}
