@@ -81,7 +81,7 @@ static int renew(struct server *s, struct err *err)
     struct net_set *set = NULL;
     int rc;
 
-    forwarding_follow(s, s->config);
+    forwarding_before(s, s->config);
     rc = keeper_set(s, s->config, false, &set, err);
     if (rc == 0)
         rc = keeper_plan(s, set, &plan, err);
@@ -90,6 +90,7 @@ static int renew(struct server *s, struct err *err)
     if (rc < 0)
         net_set_free(set);
     net_plan_free(plan);
+    forwarding_follow(s, s->config);
     if (rc == 0)
         log_info("configuration reloaded: it says what it said before");
     else

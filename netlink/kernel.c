@@ -164,6 +164,7 @@ struct run {
     size_t last_refused; /* an operation of several messages is refused once; SIZE_MAX: none */
     const struct net_object **missing; /* qdiscs and classes that were refused */
     size_t n_missing, missing_size;
+    bool unfiltered;    /* the firewall was refused */
     char dev[IFNAMSIZ]; /* the last pending device that was found */
     uint32_t ifindex;
 };
@@ -411,9 +412,14 @@ static int run_op(struct run *run, size_t i)
         return 0;
     }
     if (is_direct(op)) {
-        rc = do_direct(run->k, op, &why);
+        /* Settings come behind the firewall because they are not to be in force without it. */
+        if (object.kind == NET_KIND_SETTING && run->unfiltered)
+            rc = err_set(&why, -ENOENT, "the packet filter was refused");
+        else
+            rc = do_direct(run->k, op, &why);
         if (rc < 0)
             refuse(run, i, rc, why.msg);
+        run->unfiltered |= rc < 0 && object.kind == NET_KIND_FIREWALL;
         return 0;
     }
     rc = find_devices(run, &object, &why);

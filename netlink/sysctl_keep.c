@@ -390,9 +390,11 @@ static int group_restore(const struct net_sysctl_keep *keep, size_t first, struc
 
     if (rc < 0)
         return rc == -ENOENT ? 0 : rc;
-    if (strcmp(now, e->ours) != 0)
+    /* Set to what it was by somebody, the kernel has changed the others once more. */
+    if (strcmp(now, e->ours) == 0)
+        put_back(e->path, e->former, &rc, err);
+    else if (strcmp(now, e->former) != 0)
         return 0;
-    put_back(e->path, e->former, &rc, err);
     for (size_t i = first + 1; rc == 0 && i < end; i++) {
         e = &keep->entries[i];
         if (setting_read(e->path, now, NULL) == 0 && strcmp(now, e->former) != 0)

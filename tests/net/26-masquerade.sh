@@ -103,6 +103,17 @@ for round in 1 2 3 4 5; do
 done
 kill $P
 check "nothing was forwarded before it was masqueraded" [ "$(bare)" = 0 ]
+# Refused half-way, all is as it was, what the kernel changed along with forwarding included.
+mv "$T/etc/vpn.yaml.d/20-test.yaml" "$T/both"
+reload || not_ok "reload without, once more"
+srv sysctl -qw net.ipv6.conf.tun0.disable_ipv6=1
+mv "$T/both" "$T/etc/vpn.yaml.d/20-test.yaml"
+kill -HUP "$SERVER"
+check "a change that the kernel refuses" wait_for 5 grep -q 'error: .*refused\|error: .*fd08' "$T/server.log"
+settings >"$T/refused"
+check "leaves all settings as before" diff "$T/before" "$T/refused"
+srv sysctl -qw net.ipv6.conf.tun0.disable_ipv6=0
+check "and goes through when it is not" reload
 
 kill -9 "$SERVER"; wait "$SERVER" 2>/dev/null
 check "a killed server leaves it on" is ipv4/ip_forward 1

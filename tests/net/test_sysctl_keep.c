@@ -101,6 +101,31 @@ static void test_round_trip(void **state)
     set("ipv4/conf/all/accept_redirects", "1");
 }
 
+/* Noted, written by the engine, and taken back by it: what changed along is put right as well. */
+static void test_taken_back(void **state)
+{
+    struct net_sysctl_keep *keep = open_keep();
+    char *before, *after;
+
+    (void)state;
+    set("ipv4/conf/lo/forwarding", "1");
+    set("ipv4/conf/all/accept_redirects", "0");
+    before = everything();
+    OK(net_sysctl_keep_note(keep, both, 1, &err));
+    expect(FORWARD4, "0");
+    set(FORWARD4, "1");
+    set(FORWARD4, "0");
+    OK(net_sysctl_keep_want(keep, NULL, 0, &err));
+    after = everything();
+    assert_string_equal(after, before);
+    assert_false(file_there());
+    net_sysctl_keep_free(keep);
+    free(before);
+    free(after);
+    set("ipv4/conf/lo/forwarding", "0");
+    set("ipv4/conf/all/accept_redirects", "1");
+}
+
 /* Killed at any time: the next run knows what was there before the first. */
 static void test_killed(void **state)
 {
@@ -306,13 +331,10 @@ static void test_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_no_longer_wanted),
-        cmocka_unit_test(test_others),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_elsewhere),
-        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_taken_back),
+        cmocka_unit_test(test_killed),     cmocka_unit_test(test_no_longer_wanted),
+        cmocka_unit_test(test_others),     cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_elsewhere),  cmocka_unit_test(test_full),
     };
     int rc;
 
