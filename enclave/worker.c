@@ -112,6 +112,7 @@ static void serve_batch(struct worker *w, const struct ring_entry *entry)
  */
 static void halt(struct worker *w, int bell)
 {
+    sodium_stackzero(AEAD_STACK); /* nobody else can */
     atomic_store(&w->at_work, false);
     for (;;)
         (void)bell_wait(bell);

@@ -25,6 +25,8 @@ static unsigned int n_rung;
 void bell_ring(int bell)
 {
     (void)bell;
+    /* A caller may let it wait here: those who wipe must not wait along. */
+    assert_false(atomic_load(&worker.at_work));
     assert_true(n_rung < RING_SLOTS);
     rung_at[n_rung++] = atomic_load(&area->complete.tail);
     atomic_store(&area->complete.sleeping, 1);
