@@ -90,11 +90,12 @@ static int renew(struct server *s, struct err *err)
     if (rc < 0)
         net_set_free(set);
     net_plan_free(plan);
-    forwarding_follow(s, s->config);
-    if (rc == 0)
+    if (rc == 0) {
+        forwarding_follow(s, s->config);
         log_info("configuration reloaded: it says what it said before");
-    else
+    } else {
         log_error("%s", err->msg);
+    }
     return rc;
 }
 

@@ -74,56 +74,64 @@ static bool file_there(void)
     return access(file, F_OK) == 0;
 }
 
-/* All that changes along with forwarding comes back too, exceptions of single devices included. */
-static void test_round_trip(void **state)
+/* What forwarding changes along, set otherwise than it would be. */
+static void set_exceptions(const char *forwarding, const char *redirects)
 {
-    struct net_sysctl_keep *keep = open_keep();
-    char *before, *after;
+    set("ipv4/conf/lo/forwarding", forwarding);
+    set("ipv6/conf/lo/forwarding", forwarding);
+    set("ipv4/conf/all/accept_redirects", redirects);
+}
 
-    (void)state;
-    set("ipv4/conf/lo/forwarding", "1");
-    set("ipv6/conf/lo/forwarding", "1");
-    set("ipv4/conf/all/accept_redirects", "0");
-    before = everything();
+static void write_and_restore(struct net_sysctl_keep *keep)
+{
     OK(net_sysctl_keep_want(keep, both, 2, &err));
     expect(FORWARD4, "1");
     expect(FORWARD6, "1");
     assert_true(file_there());
     OK(net_sysctl_keep_restore(keep, &err));
-    after = everything();
-    assert_string_equal(after, before);
-    assert_false(file_there());
-    net_sysctl_keep_free(keep);
-    free(before);
-    free(after);
-    set("ipv4/conf/lo/forwarding", "0");
-    set("ipv6/conf/lo/forwarding", "0");
-    set("ipv4/conf/all/accept_redirects", "1");
 }
 
-/* Noted, written by the engine, and taken back by it: what changed along is put right as well. */
-static void test_taken_back(void **state)
+/* Noted, written by the engine, and taken back by it. */
+static void note_and_take_back(struct net_sysctl_keep *keep)
+{
+    OK(net_sysctl_keep_note(keep, both, 2, &err));
+    expect(FORWARD4, "0");
+    assert_true(file_there());
+    for (size_t i = 0; i < 2; i++) {
+        set(both[i].path, "1");
+        set(both[i].path, "0");
+    }
+    OK(net_sysctl_keep_want(keep, NULL, 0, &err));
+}
+
+/* All that changes along with forwarding comes back too, exceptions of single devices included. */
+static void round_trip(void there_and_back(struct net_sysctl_keep *))
 {
     struct net_sysctl_keep *keep = open_keep();
     char *before, *after;
 
-    (void)state;
-    set("ipv4/conf/lo/forwarding", "1");
-    set("ipv4/conf/all/accept_redirects", "0");
+    set_exceptions("1", "0");
     before = everything();
-    OK(net_sysctl_keep_note(keep, both, 1, &err));
-    expect(FORWARD4, "0");
-    set(FORWARD4, "1");
-    set(FORWARD4, "0");
-    OK(net_sysctl_keep_want(keep, NULL, 0, &err));
+    there_and_back(keep);
     after = everything();
     assert_string_equal(after, before);
     assert_false(file_there());
     net_sysctl_keep_free(keep);
     free(before);
     free(after);
-    set("ipv4/conf/lo/forwarding", "0");
-    set("ipv4/conf/all/accept_redirects", "1");
+    set_exceptions("0", "1");
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    round_trip(write_and_restore);
+}
+
+static void test_taken_back(void **state)
+{
+    (void)state;
+    round_trip(note_and_take_back);
 }
 
 /* Killed at any time: the next run knows what was there before the first. */
