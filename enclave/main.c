@@ -455,7 +455,7 @@ int main(int argc, char **argv)
     take_rings(e);
     drop_descriptors(e);
     start_workers(e, stacks);
-    rc = seal_limits(&e->seal, (unsigned int)(CONTROL_FD + 1 + 2 * IPC_MAX_LANES));
+    rc = seal_limits(&e->seal, (unsigned int)(CONTROL_FD + 1 + IPC_MAX_FDS));
     if (rc < 0)
         fail(IPC_STEP_LIMITS, rc, 0, "resource limits: %s", strerror(-rc));
     rc = seal_seccomp(&e->seal);
