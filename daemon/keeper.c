@@ -113,7 +113,7 @@ int keeper_set(struct server *s, const struct config *config, bool only_sessions
     return 0;
 }
 
-/* It was the last that was made: what it leaves out for now comes in the next. */
+/* It was the last that was made: what it leaves out comes in the next. */
 static void take_set(struct server *s, struct net_set *set)
 {
     struct keeper *k = s->keeper;

@@ -207,7 +207,7 @@ static enum hs_drop request_may_challenge(struct hs_responder *r, const struct r
     return HS_DROP_CHALLENGE;
 }
 
-/* Was this message made for now?  Otherwise it is answered with a challenge. */
+/* Was this message made just now?  Otherwise it is answered with a challenge. */
 static enum hs_drop request_judge_time(struct hs_responder *r, struct request *q,
                                        unsigned int *status)
 {

@@ -97,7 +97,7 @@ static void tell_repair(struct run *run, const struct net_op *op, const char *ob
     engine_tell_some(run, advice == NET_FIGHT_ANSWER ? NET_NEWS_FIGHT : NET_NEWS_DRIFT, text);
 }
 
-/* Is the drifted object to be let be for now? */
+/* Is the drifted object to be let be in this round? */
 static bool let_be(struct run *run, const struct net_op *op)
 {
     struct net_reconciler *r = run->r;

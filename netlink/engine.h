@@ -76,7 +76,7 @@ const struct net_object *engine_settled(const struct net_reconciler *r,
 /**
  * engine_find_drift() - tell and count what others have changed
  *
- * What is to be let be for now is in run->hold afterwards, sorted.  Return: 0 or -ENOMEM.
+ * What is to be let be in this round is in run->hold afterwards, sorted.  Return: 0 or -ENOMEM.
  */
 int engine_find_drift(struct run *run, const struct net_plan *plan);
 
