@@ -3,7 +3,7 @@
 
 /*
  * 32-bit words are added up in 64-bit lanes, so no carry is lost before 2^32 of them.  The compiler
- * makes vector code of it wherever there is some of 16 bytes (SSE2, NEON): 1348 bytes take 64 ns.
+ * makes vector code of it wherever there is some of 16 bytes (SSE2, NEON): 1348 bytes take 69 ns.
  * Vectors of 32 bytes take 23 where AVX2 may be used, and 137 where it may not.
  */
 typedef uint64_t lanes __attribute__((vector_size(16)));
