@@ -60,7 +60,8 @@ bool net_sysctl_keep_has(const struct net_sysctl_keep *keep, const char *path);
  * net_sysctl_keep_restore() - put all back, and remove the file
  *
  * A setting that somebody else changed since stays theirs, and so do those that changed along with
- * it; but where it is what it was before, those are put back.  Return: 0, or -errno of the first that failed.
+ * it; but where it is what it was before, those are put back.  Return: 0, or -errno of the first
+ * that failed.
  */
 int net_sysctl_keep_restore(struct net_sysctl_keep *keep, struct err *err);
 
