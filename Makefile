@@ -255,7 +255,11 @@ $(eval $(call test,test_epoch,unit))
 $(eval $(call test,test_link,unit,enclave/link.c common/ipc.c common/ring.c common/bell.c common/clock.c common/err.c))
 $(eval $(call test,test_inner,unit,common/inner.c common/ip.c common/wire.c))
 $(eval $(call test,test_keystore,unit,enclave/keystore.c enclave/replay.c common/ip.c common/clock.c,libsodium))
-$(eval $(call test,test_transport,unit,$(KEYSTORE) common/ip.c common/clock.c common/control.c common/inner.c common/wire.c,libsodium libgcrypt))
+TRANSPORT_RIG := tests/unit/transport_rig.c $(KEYSTORE) common/ip.c common/clock.c common/control.c \
+                 common/inner.c common/wire.c
+$(eval $(call test,test_transport,unit,$(TRANSPORT_RIG),libsodium libgcrypt))
+$(eval $(call test,test_transport_refused,unit,$(TRANSPORT_RIG),libsodium libgcrypt))
+$(eval $(call test,test_transport_inner,unit,$(TRANSPORT_RIG),libsodium libgcrypt))
 
 $(eval $(call test,test_worker,unit,enclave/worker.c $(KEYSTORE) common/ring.c common/ip.c common/clock.c common/control.c common/inner.c common/wire.c,libsodium libgcrypt))
 
