@@ -254,7 +254,10 @@ $(eval $(call test,test_ring,unit,common/ring.c common/bell.c))
 $(eval $(call test,test_epoch,unit))
 $(eval $(call test,test_link,unit,enclave/link.c common/ipc.c common/ring.c common/bell.c common/clock.c common/err.c))
 $(eval $(call test,test_inner,unit,common/inner.c common/ip.c common/wire.c))
-$(eval $(call test,test_keystore,unit,enclave/keystore.c enclave/replay.c common/ip.c common/clock.c,libsodium))
+KEYSTORE_RIG := tests/unit/keystore_rig.c enclave/keystore.c enclave/replay.c common/ip.c common/clock.c
+$(eval $(call test,test_keystore,unit,$(KEYSTORE_RIG),libsodium))
+$(eval $(call test,test_keystore_end,unit,$(KEYSTORE_RIG),libsodium))
+$(eval $(call test,test_keystore_allow,unit,$(KEYSTORE_RIG),libsodium))
 TRANSPORT_RIG := tests/unit/transport_rig.c $(KEYSTORE) common/ip.c common/clock.c common/control.c \
                  common/inner.c common/wire.c
 $(eval $(call test,test_transport,unit,$(TRANSPORT_RIG),libsodium libgcrypt))
