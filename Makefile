@@ -312,7 +312,9 @@ $(eval $(call test,test_neighbours,unit,client/neighbours.c client/ability.c $(N
 $(eval $(call test,test_lower,unit,$(CONF) $(CONFIG) daemon/firewall.c netlink/firewall.c netlink/object.c,yaml-0.1 libsodium))
 $(eval $(call test,test_networks,unit,daemon/networks.c common/ip.c))
 $(eval $(call test,test_netfilter,unit,daemon/netfilter.c daemon/firewall.c netlink/firewall.c netlink/object.c $(IP),jansson))
-$(eval $(call test,test_lease_store,unit,$(CONF) $(CONFIG) $(LEASE) daemon/lease_store.c,yaml-0.1 libsodium sqlite3))
+LEASE_STORE_RIG := tests/unit/lease_store_rig.c tests/unit/sqlite_shim.c $(CONF) $(CONFIG) $(LEASE) daemon/lease_store.c
+$(eval $(call test,test_lease_store,unit,$(LEASE_STORE_RIG),yaml-0.1 libsodium sqlite3))
+$(eval $(call test,test_lease_store_faults,unit,$(LEASE_STORE_RIG),yaml-0.1 libsodium sqlite3))
 $(eval $(call test,test_roster,unit,daemon/roster.c common/mac.c common/wire.c common/ip.c common/err.c,libsodium))
 $(eval $(call test,test_reload,unit,$(CONF) $(CONFIG) daemon/config_keep.c $(LEASE),yaml-0.1 libsodium))
 $(eval $(call test,test_desired,unit,$(CONF) $(CONFIG) daemon/desired.c daemon/config_diff.c daemon/config_keep.c \
