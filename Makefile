@@ -303,7 +303,9 @@ $(eval $(call test,test_bundle,unit,$(CONF),yaml-0.1 libsodium))
 $(eval $(call test,test_schema,unit,$(CONF),yaml-0.1 libsodium))
 $(eval $(call test,test_config,unit,$(CONF) $(CONFIG),yaml-0.1 libsodium))
 $(eval $(call test,test_users,unit,$(CONF) $(CONFIG) daemon/users.c,yaml-0.1 libsodium))
-$(eval $(call test,test_lease,unit,$(CONF) $(CONFIG) $(LEASE),yaml-0.1 libsodium))
+LEASE_RIG := tests/unit/lease_rig.c $(CONF) $(CONFIG) $(LEASE)
+$(eval $(call test,test_lease,unit,$(LEASE_RIG),yaml-0.1 libsodium))
+$(eval $(call test,test_lease_random,unit,$(LEASE_RIG),yaml-0.1 libsodium))
 $(eval $(call test,test_session,unit,daemon/session.c daemon/session_path.c daemon/login.c daemon/admission.c common/bucket.c \
     daemon/datapath/peers.c daemon/users.c common/mac.c common/wire.c common/ipc.c common/log.c \
     $(CONF) $(CONFIG) $(LEASE),yaml-0.1 libsodium jansson))
