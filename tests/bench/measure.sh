@@ -8,6 +8,10 @@ UDP_WINDOW=$(sysctl -n net.core.rmem_max 2>/dev/null || echo 212992)
 WMEM=$(sysctl -n net.core.wmem_max 2>/dev/null || echo 212992)
 [ "$UDP_WINDOW" -le "$WMEM" ] || UDP_WINDOW=$WMEM
 
+# The congestion control of all streams.  The host's own choice may be one that paces (BBR): that
+# limits a stream to what it believes of the path, and it is measured and not the tunnel.
+TCP=cubic
+
 sample() { # METRIC VALUE
     [ -n "$2" ] || { problem "${TURN/ /, round }: no value for $1"; return 1; }
     echo "$TURN $1 $2" >>"$T/samples"
@@ -20,6 +24,7 @@ listening() { srv ss -Hltn 'sport = :5201' | grep -q .; }
 iperf() {
     local secs=$1 pid rc
     shift
+    [[ " $* " == *' -u '* ]] || set -- -C "$TCP" "$@"
     srv iperf3 -s -1 >/dev/null 2>&1 &
     pid=$!
     PIDS+=("$pid")
@@ -147,6 +152,19 @@ cpu() {
     fi
 }
 
+# cipher: what sealing and opening such a packet take by themselves, in the same minute
+cipher() {
+    local aead=${VPN_BUILD:-$ROOT/build}/tests/bench/aead name value
+    [ -x "$aead" ] || return 0
+    while IFS=$'\t' read -r name value; do
+        case $name in
+        'aead engine') printf '%s\t%s\n' "$name" "$value" >>"$T/facts" ;;
+        'aead seal') sample cipher_down "$(awk "BEGIN { printf \"%.3f\", $value / 1000 }")" ;;
+        'aead open') sample cipher_up "$(awk "BEGIN { printf \"%.3f\", $value / 1000 }")" ;;
+        esac
+    done < <("$aead")
+}
+
 memory() { # MB, proportional share
     local pid
     sample memory "$(for pid in "${SERVER_PIDS[@]}"; do cat "/proc/$pid/smaps_rollup"; done |
@@ -163,7 +181,6 @@ facts() {
     printf 'load\t%s\n' "$(cut -d' ' -f1 /proc/loadavg)"
     printf 'rounds\t%s\nseconds\t%s\npps\t%s\n' "$ROUNDS" "$SECS" "$PPS"
     printf 'peers\t%s\n' "${PEERS[*]}"
-    local aead=${VPN_BUILD:-$ROOT/build}/tests/bench/aead
-    [ ! -x "$aead" ] || "$aead"
+    printf 'tcp\t%s\n' "$TCP"
     for peer in "${PEERS[@]}"; do printf 'version %s\t%s\n' "$peer" "$(peer_version "$peer")"; done
 }

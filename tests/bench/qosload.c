@@ -61,6 +61,14 @@ static void watch(int ep, int op, int fd, uint32_t events)
         die("epoll_ctl");
 }
 
+/* Not what the host happens to use: one that paces (BBR) asks for less than its user may have. */
+static void greedy(int fd)
+{
+    if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", strlen("cubic")) < 0 &&
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno")) < 0)
+        die("TCP_CONGESTION");
+}
+
 static int bound(int type, const struct ip_addr *addr, uint16_t port)
 {
     struct ip_endpoint ep = {.addr = *addr, .port = port};
@@ -71,6 +79,8 @@ static int bound(int type, const struct ip_addr *addr, uint16_t port)
     if (fd < 0)
         die("socket");
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (type == SOCK_STREAM)
+        greedy(fd); /* what a listener accepts inherits it */
     if (bind(fd, (struct sockaddr *)&ss, len) < 0)
         die("bind");
     return fd;
@@ -286,8 +296,8 @@ static void user_service(struct user *u, int ep, uint32_t events)
 }
 
 /*
- * What has arrived at the other end since the connection began, in order or not: what waits behind a
- * lost packet is acknowledged all at once, seconds later at the rates of a guest.
+ * What has arrived at the other end since the connection began, in order or not: what waits behind
+ * a lost packet is acknowledged all at once, seconds later at the rates of a guest.
  */
 static uint64_t carried(const struct user *u)
 {
