@@ -275,7 +275,10 @@ RIG := tests/enclave/rig.c tests/enclave/peer.c tests/enclave/tracer.c tests/enc
 RIG_LIBS := libsodium libgcrypt libcap-ng
 
 $(eval $(call test,test_syscalls,enclave,$(RIG),$(RIG_LIBS)))
-$(eval $(call test,test_hostile,enclave,$(RIG),$(RIG_LIBS)))
+$(eval $(call test,test_hostile_message,enclave,$(RIG),$(RIG_LIBS)))
+$(eval $(call test,test_hostile_request,enclave,$(RIG),$(RIG_LIBS)))
+$(eval $(call test,test_hostile_grant,enclave,$(RIG),$(RIG_LIBS)))
+$(eval $(call test,test_hostile_setup,enclave,$(RIG),$(RIG_LIBS)))
 $(eval $(call test,test_hostile_ring,enclave,$(RIG),$(RIG_LIBS)))
 $(eval $(call test,test_wipe,enclave,$(RIG),$(RIG_LIBS)))
 $(eval $(call test,test_secrets,enclave,$(RIG),$(RIG_LIBS)))

@@ -17,6 +17,9 @@
 #define RIG_USER_ID 7
 #define RIG_WAIT_MS 10000 /* how long anything may take before the test fails */
 
+/* What it says at its end when a message was to blame. */
+#define RIG_BROKE_CONTRACT "a request broke the contract"
+
 enum rig_role { RIG_RESPONDER, RIG_INITIATOR };
 
 /* What all enclaves of a test program start from. */
@@ -41,13 +44,14 @@ struct rig {
 };
 
 /**
- * rig_home_make() - keys and files in a temporary folder
+ * rig_home_make() - keys and files in a temporary folder; for main()
+ * @unfit: why these tests cannot run in this build, or NULL
  *
- * Return: NULL, or why these tests cannot run on this machine.
+ * Return: 0, or what a program ends with that was skipped, and the reason was said.
  */
-const char *rig_home_make(void);
-/** rig_home_remove() - the files and the folder */
-void rig_home_remove(void);
+int rig_home_make(const char *unfit);
+/** rig_home_remove() - a group's end: the files and the folder go */
+int rig_home_remove(void **state);
 
 /** rig_exec() - start the program; nothing has been sent to it yet */
 void rig_exec(struct rig *r, enum rig_role role, uint32_t lanes);
@@ -68,6 +72,8 @@ void rig_recv(struct rig *r, enum ipc_type type, union ipc_msg *msg);
 int rig_wait(struct rig *r);
 /** rig_assert_ended() - it ends by itself with status 1, and @why is part of what it says */
 void rig_assert_ended(struct rig *r, const char *why);
+/** rig_assert_fatal() - a fresh responder ends at @msg; @user_known: RIG_USER_ID was announced */
+void rig_assert_fatal(const union ipc_msg *msg, bool user_known);
 /** rig_assert_alive() - it still answers: a nonsense login is reported as dropped */
 void rig_assert_alive(struct rig *r);
 
