@@ -209,7 +209,9 @@ $(eval $(call test,test_conn,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
 $(eval $(call test,test_device,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
 $(eval $(call test,test_route,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
 $(eval $(call test,test_rule,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
-$(eval $(call test,test_traffic,net,tests/net/netns.c tests/net/witness.c $(NETLINK) $(IP),libnl-3.0))
+TRAFFIC_RIG := tests/net/traffic_rig.c tests/net/netns.c tests/net/witness.c $(NETLINK) $(IP)
+$(eval $(call test,test_qdisc,net,$(TRAFFIC_RIG),libnl-3.0))
+$(eval $(call test,test_filter,net,$(TRAFFIC_RIG),libnl-3.0))
 HS := enclave/handshake.c enclave/hs_initiator.c enclave/hs_limit.c enclave/hs_seen.c \
       enclave/hs_users.c enclave/hs_handles.c enclave/hs_payload.c enclave/challenge.c \
       enclave/noise.c common/wire.c common/mac.c common/cred.c common/bucket.c common/err.c
