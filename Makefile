@@ -203,7 +203,9 @@ NFT_PURE := netlink/firewall.c netlink/object.c netlink/nft_expr.c netlink/nft_m
             netlink/nft_read.c netlink/msg.c
 $(eval $(call test,test_nft_msg,unit,$(NFT_PURE) $(IP),libnl-3.0))
 $(eval $(call test,test_sysctl_keep,net,tests/net/netns.c netlink/sysctl_keep.c netlink/sysctl.c common/err.c))
-$(eval $(call test,test_nft,net,tests/net/netns.c $(NETLINK) $(IP),libnl-3.0 libcap-ng))
+NFT_RIG := tests/net/nft_rig.c tests/net/netns.c $(NETLINK) $(IP)
+$(eval $(call test,test_nft,net,$(NFT_RIG),libnl-3.0 libcap-ng))
+$(eval $(call test,test_nft_others,net,$(NFT_RIG),libnl-3.0 libcap-ng))
 NETLINK_RIG := tests/net/netlink_rig.c tests/net/netns.c $(NETLINK) $(IP)
 $(eval $(call test,test_conn,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
 $(eval $(call test,test_device,net,$(NETLINK_RIG),libnl-3.0 libcap-ng))
