@@ -319,7 +319,7 @@ static void lane_loop(struct lane *l)
 {
     struct epoch *epoch = &l->dp->epoch;
     struct epoll_event events[32];
-    bool busy = false;
+    bool busy = true; /* a pause may have left something of a frame */
 
     while (!lane_over(l)) {
         int n = wait_events(l, events, 32, !busy);

@@ -247,6 +247,8 @@ static struct lane *idle_lane(void)
     assert_true(l->worker_bell >= 0);
     ring_end_init(&worker_in, &l->area->submit);
     ring_end_init(&worker_out, &l->area->complete);
+    ring_end_init(&l->submit, &l->area->submit); /* what a lane does itself unless it goes on */
+    ring_end_init(&l->complete, &l->area->complete);
     atomic_store(&l->area->submit.sleeping, 1);
     assert_int_equal(pthread_create(&l->thread, NULL, lane_main, l), 0);
     l->started = dp.running = true;
@@ -296,6 +298,32 @@ static void test_pong_at_once(void **state)
         fail_msg("an answer took %u ms", (unsigned int)slowest);
 }
 
+/* A pause may come when slots were found for some pieces of a super-packet: the others need no more
+ * than its end. */
+static void test_pause_between_pieces(void **state)
+{
+    struct lane *l = &dp.lanes[0];
+    uint64_t start, ms;
+
+    (void)state;
+    quick = false;
+    l->resumed = true;
+    for (unsigned int i = 0; i < RING_SLOTS; i++)
+        lane_slot_give(l, i);
+    l->small.slot = -1;
+    put_packet(l->frame.bytes);
+    l->frame.peer = PEER;
+    l->frame.split = (struct gso_split){.packet = l->frame.bytes, .len = 20, .stride = 20};
+    start = clock_mono_ms();
+    idle_lane();
+    while (atomic_load(&l->area->submit.tail) == 0 && clock_mono_ms() - start < 3000)
+        usleep(100);
+    ms = clock_mono_ms() - start;
+    stop_lane(l);
+    if (ms >= 500) /* a sleeping lane looks around each second */
+        fail_msg("what was left took %u ms", (unsigned int)ms);
+}
+
 /* An enclave that has filled the bell which the lane rings cannot keep it from ending. */
 static void test_full_bell(void **state)
 {
@@ -320,6 +348,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_trailing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_big, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pong_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pause_between_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_bell, set_up, tear_down),
     };
 
