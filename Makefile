@@ -243,6 +243,7 @@ LANE_REST := $(filter-out daemon/datapath/lane.c,$(DATAPATH)) enclave/link.c com
              common/wire.c common/err.c common/log.c common/text.c common/bucket.c common/cred.c \
              enclave/spawner.c common/process.c $(NETLINK)
 $(eval $(call test,test_lane,unit,$(LANE_REST),$(SERVER_LIBS)))
+$(eval $(call test,test_sending,net,tests/net/netns.c daemon/datapath/lane.c $(LANE_REST),$(SERVER_LIBS)))
 $(eval $(call test,test_pmtu,unit,daemon/datapath/pmtu.c))
 $(eval $(call test,test_peers,unit,daemon/datapath/peers.c common/ip.c))
 $(eval $(call test,test_timers,unit,client/timers.c))

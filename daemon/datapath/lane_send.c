@@ -114,9 +114,11 @@ static void send_singly(struct lane *l, struct outlet *o, const struct msghdr *r
 
     mh.msg_iovlen = 1;
     mh.msg_controllen -= CMSG_SPACE(sizeof(uint16_t)); /* UDP_SEGMENT stands last */
-    for (; mh.msg_iov < run->msg_iov + run->msg_iovlen; mh.msg_iov++)
+    for (; mh.msg_iov < run->msg_iov + run->msg_iovlen; mh.msg_iov++) {
         while (sendmsg(o->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && try_again(l, o, &mh, handle))
             ;
+        outlet_cut(o, false); /* the next one may be a probe */
+    }
 }
 
 /*
@@ -131,16 +133,20 @@ static void send_batch(struct lane *l, uint32_t socket, bool cut, unsigned int c
     outlet_cut(&o, cut);
     while (done < count) {
         const struct msghdr *mh = &l->tx.msgs[done].msg_hdr;
-        int n = sendmmsg(o.fd, l->tx.msgs + done, count - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+        /* What was refused for its size is cut, but not a probe that comes after it. */
+        const unsigned int several = o.cut == cut ? count - done : 1;
+        int n = sendmmsg(o.fd, l->tx.msgs + done, several, MSG_DONTWAIT | MSG_NOSIGNAL);
 
         if (n > 0) {
             done += (unsigned int)n;
+            outlet_cut(&o, cut);
         } else if (run_refused(mh)) {
             if (errno == EIO)
                 atomic_fetch_and(&l->dp->offloads_used, ~OFFLOAD_BIT(OFFLOAD_UDP_SEGMENT));
             send_singly(l, &o, mh, l->tx_peers[done++]);
         } else if (!try_again(l, &o, mh, l->tx_peers[done])) {
             done++;
+            outlet_cut(&o, cut);
         }
     }
     outlet_cut(&o, false);
