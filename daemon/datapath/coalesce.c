@@ -52,7 +52,10 @@ static uint32_t hosts_hash(const uint8_t *addresses, size_t len)
     return (uint32_t)hash;
 }
 
-/* The header without options of a whole packet, or the packet stays alone. */
+/*
+ * The header without options of a whole packet, or the packet stays alone.  The enclave can write
+ * to it at any time, so that it is shorter than what its version says now.
+ */
 static void look_at_ip(struct segment *s)
 {
     const uint8_t *p = s->packet;
@@ -63,7 +66,7 @@ static void look_at_ip(struct segment *s)
         /* A reserved or "more fragments" bit, or an offset. */
         if ((p[0] & 0x0f) == IP4_HEADER / 4 && !(be16_get(p + 6) & ~IP4_DONT_FRAGMENT))
             s->protocol = p[9];
-    } else {
+    } else if (s->len >= IP6_HEADER) {
         s->hosts = hosts_hash(p + 8, 32);
         s->transport = IP6_HEADER;
         s->protocol = p[6];

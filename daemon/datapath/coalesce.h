@@ -69,7 +69,9 @@ void coalesce_begin(struct coalesce *c);
 /**
  * coalesce_add() - one more packet
  * @packet: an IP packet whose total length is @len, as inner_parse() found it; stays the caller's,
- *          with GSO_HEADER_LEN bytes of room before it, until the batch is over
+ *          with GSO_HEADER_LEN bytes of room before it, until the batch is over.  It may lie in
+ *          memory that others write to: no more than @len bytes of it are touched, whatever they
+ * are
  * @target: packets with different targets (devices) are never merged
  * @what: COALESCE_…, may it be merged?
  *

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "daemon/datapath/coalesce.h"
@@ -365,6 +367,25 @@ static void test_acknowledgements(void **state)
     }
 }
 
+/* The enclave may write to a packet at any time: what was IPv4 of 20 bytes is IPv6 all at once. */
+static void test_changed_meanwhile(void **state)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uint8_t *memory =
+        mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *packet = memory + page - 20;
+
+    (void)state;
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    assert_int_equal(mprotect(memory + page, page, PROT_NONE), 0);
+    packet[0] = 0x65;
+    coalesce_begin(&merge);
+    coalesce_add(&merge, packet, 20, 0, BOTH);
+    coalesce_add(&merge, packet, 20, 0, BOTH);
+    assert_int_equal(merge.n_groups, 2);
+    munmap(memory, 2 * page);
+}
+
 /* ---- any mix -------------------------------------------------------------------------------- */
 
 #define FLOWS 24
@@ -525,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_apart),
         cmocka_unit_test(test_not_overtaken),
         cmocka_unit_test(test_acknowledgements),
+        cmocka_unit_test(test_changed_meanwhile),
         cmocka_unit_test(test_mix),
     };
 
