@@ -1,10 +1,9 @@
 /*
- * Super-packets and a real kernel: two network namespaces whose TUN devices are joined by what the
- * lanes do with packets, cut by gso.c and merged by coalesce.c, and between the two a wire that
- * loses, doubles, swaps and damages packets.
+ * Super-packets and a real kernel: two network namespaces whose TUN devices are joined by a wire
+ * that cuts and merges as the lanes do, and may do damage on the way.
  *
- *      TCP, UDP ── tun0 ═ cut ─ wire ─ merge ═ tun0 ── TCP, UDP
- *      10.1.0.1, fd01::1                       10.1.0.2, fd01::2
+ *      TCP, UDP ── tun0 ═══ tun_wire.c ═══ tun0 ── TCP, UDP
+ *      10.1.0.1, fd01::1                   10.1.0.2, fd01::2
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +18,6 @@
 #include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,8 +31,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "daemon/datapath/coalesce.h"
-#include "daemon/datapath/gso.h"
+#include "tests/net/tun_wire.h"
 
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20
@@ -45,10 +42,9 @@
 #define BYTES     (6 << 20)
 #define DATAGRAMS 40
 #define ROOM      2048
-#define HEADROOM  64
 
 static uint8_t *sent; /* BYTES of it, known to both sides */
-static bool can_uso;
+static struct tun_wire wire;
 
 static void die(const char *what)
 {
@@ -132,8 +128,8 @@ static int enter_namespace(int number)
     fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr) < 0)
         return -1;
-    can_uso = ioctl(fd, TUNSETOFFLOAD, flags | TUN_F_USO4 | TUN_F_USO6) == 0;
-    if (!can_uso && ioctl(fd, TUNSETOFFLOAD, flags) < 0)
+    wire.uso = ioctl(fd, TUNSETOFFLOAD, flags | TUN_F_USO4 | TUN_F_USO6) == 0;
+    if (!wire.uso && ioctl(fd, TUNSETOFFLOAD, flags) < 0)
         die("TUNSETOFFLOAD");
     set_device("tun0", number);
     return fd;
@@ -178,126 +174,6 @@ static int fd_receive(int from)
         return -1;
     memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&mh)), sizeof(fd));
     return fd;
-}
-
-/* ---- the wire -------------------------------------------------------------------------------- */
-
-struct wire {
-    int tun[2];
-    bool faults;
-    atomic_bool stop;
-    pthread_t thread;
-    uint32_t random;
-    uint8_t frame[GSO_HEADER_LEN + 65535];
-    uint8_t cells[COALESCE_PACKETS][HEADROOM + ROOM];
-    size_t lens[COALESCE_PACKETS];
-    unsigned int n;
-    struct coalesce merge;
-    /* What happened. */
-    unsigned long supers, pieces, frames, faulty, refused;
-};
-
-static uint32_t chance(struct wire *w, uint32_t n)
-{
-    w->random ^= w->random << 13;
-    w->random ^= w->random >> 17;
-    w->random ^= w->random << 5;
-    return w->random % n;
-}
-
-/* The last packet meets with an accident. */
-static void accident(struct wire *w)
-{
-    uint8_t *last = w->cells[w->n - 1] + HEADROOM;
-    size_t len = w->lens[w->n - 1];
-
-    switch (chance(w, 150)) {
-    case 0: /* lost */
-        w->n--;
-        break;
-    case 1: /* doubled */
-        if (w->n < COALESCE_PACKETS) {
-            memcpy(w->cells[w->n] + HEADROOM, last, len);
-            w->lens[w->n++] = len;
-        }
-        break;
-    case 2: /* swapped */
-        if (w->n > 1) {
-            uint8_t other[ROOM];
-
-            memcpy(other, last, len);
-            memcpy(last, w->cells[w->n - 2] + HEADROOM, w->lens[w->n - 2]);
-            memcpy(w->cells[w->n - 2] + HEADROOM, other, len);
-            w->lens[w->n - 1] = w->lens[w->n - 2];
-            w->lens[w->n - 2] = len;
-        }
-        break;
-    case 3: /* damaged, in what TCP's checksum covers */
-        if (len > 60)
-            last[len - 1 - chance(w, 20)] ^= (uint8_t)(1 << chance(w, 8));
-        break;
-    default:
-        return;
-    }
-    w->faulty++;
-}
-
-static void pass_on(struct wire *w, int to)
-{
-    struct iovec iov[COALESCE_PACKETS];
-    unsigned int i;
-
-    coalesce_begin(&w->merge);
-    for (i = 0; i < w->n; i++)
-        coalesce_add(&w->merge, w->cells[i] + HEADROOM, w->lens[i], 0,
-                     COALESCE_TCP | (can_uso ? COALESCE_UDP : 0));
-    for (i = 0; i < w->merge.n_groups; i++) {
-        unsigned int n = coalesce_frame(&w->merge, i, iov);
-
-        w->refused += writev(to, iov, (int)n) < 0;
-        w->frames++;
-    }
-    w->n = 0;
-}
-
-static void carry(struct wire *w, int from, int to)
-{
-    struct gso_split split;
-    ssize_t len;
-
-    while ((len = read(from, w->frame, sizeof(w->frame))) > 0) {
-        assert_int_equal(gso_split_begin(&split, w->frame, (size_t)len), 0);
-        w->supers += split.headers > 0;
-        while (gso_split_more(&split)) {
-            size_t size = gso_split_size(&split);
-
-            assert_true(size <= 1400);
-            if (w->n == COALESCE_PACKETS)
-                pass_on(w, to);
-            w->lens[w->n] = size;
-            gso_split_next(&split, w->cells[w->n++] + HEADROOM);
-            w->pieces++;
-            if (w->faults)
-                accident(w);
-        }
-    }
-    pass_on(w, to);
-}
-
-static void *wire_main(void *arg)
-{
-    struct wire *w = arg;
-
-    while (!atomic_load(&w->stop)) {
-        struct pollfd p[2] = {{.fd = w->tun[0], .events = POLLIN},
-                              {.fd = w->tun[1], .events = POLLIN}};
-
-        if (poll(p, 2, 50) <= 0)
-            continue;
-        carry(w, w->tun[0], w->tun[1]);
-        carry(w, w->tun[1], w->tun[0]);
-    }
-    return NULL;
 }
 
 /* ---- the far side: a process of its own -------------------------------------------------------
@@ -382,7 +258,6 @@ static void far_side(int control)
 
 /* ---- tests ----------------------------------------------------------------------------------- */
 
-static struct wire wire;
 static int control[2];
 static pid_t far;
 
@@ -425,31 +300,13 @@ static void transfer(int family)
     assert_int_equal(got, BYTES);
 }
 
-static void wire_start(bool faults)
-{
-    wire.faults = faults;
-    wire.random = 2463534242U;
-    wire.supers = wire.pieces = wire.frames = wire.faulty = wire.refused = 0;
-    atomic_store(&wire.stop, false);
-    assert_int_equal(pthread_create(&wire.thread, NULL, wire_main, &wire), 0);
-}
-
-static void wire_stop(void)
-{
-    atomic_store(&wire.stop, true);
-    pthread_join(wire.thread, NULL);
-    printf("# %lu super-packets, %lu packets, %lu frames, %lu accidents\n", wire.supers,
-           wire.pieces, wire.frames, wire.faulty);
-    assert_int_equal(wire.refused, 0);
-}
-
 static void test_tcp(void **state)
 {
     (void)state;
-    wire_start(false);
+    tun_wire_start(&wire, false);
     transfer(AF_INET);
     transfer(AF_INET6);
-    wire_stop();
+    tun_wire_stop(&wire);
     assert_true(wire.supers > 100);
     assert_true(wire.frames * 3 < wire.pieces * 2); /* a slow machine has smaller ones */
 }
@@ -458,10 +315,10 @@ static void test_tcp(void **state)
 static void test_bad_wire(void **state)
 {
     (void)state;
-    wire_start(true);
+    tun_wire_start(&wire, true);
     transfer(AF_INET);
     transfer(AF_INET6);
-    wire_stop();
+    tun_wire_stop(&wire);
     assert_true(wire.faulty > 50);
 }
 
@@ -496,13 +353,13 @@ static void check_datagrams(int family, bool segment)
 static void test_udp(void **state)
 {
     (void)state;
-    wire_start(false);
+    tun_wire_start(&wire, false);
     check_datagrams(AF_INET, false);
     check_datagrams(AF_INET6, false);
     check_datagrams(AF_INET, true);
     check_datagrams(AF_INET6, true);
-    wire_stop();
-    if (can_uso)
+    tun_wire_stop(&wire);
+    if (wire.uso)
         assert_true(wire.supers >= 2);
 }
 
