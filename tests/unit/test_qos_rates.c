@@ -1,0 +1,158 @@
+/*
+ * Quality of service: the figures.  Rates that fit or are scaled, queues and bursts, what a kernel
+ * cannot do and what is said of it, and when offloads are left alone.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "common/cleanup.h"
+#include "daemon/qos.h"
+#include "netlink/set.h"
+#include "tests/unit/qos_world.h"
+
+static void set_class(size_t i, uint64_t rate, uint64_t ceil, bool shared, bool guaranteed)
+{
+    w.classes[i].download = w.classes[i].upload = (struct config_rates){rate, ceil};
+    w.classes[i].shared = shared;
+    w.classes[i].guaranteed = guaranteed;
+}
+
+/* The figures of qos.h: what is fixed stays, the rest is scaled by one factor, ceilings stay. */
+static void test_scaling(void **state)
+{
+    _cleanup_(qos_tree_freep) struct qos_tree *tree = NULL;
+    _cleanup_(net_set_freep) struct net_set *set = NULL;
+
+    (void)state;
+    random_world(5);
+    w.config.qos.download = w.config.qos.upload = 10000000;
+    set_class(3, 3000000, 6000000, false, true);
+    set_class(4, 4000000, 8000000, false, false);
+    set_class(5, 8000000, 9000000, false, false);
+    w.users[0].cls = &w.classes[3];
+    w.users[1].cls = &w.classes[4];
+    w.users[2].cls = &w.classes[5];
+    for (uint32_t i = 0; i < 3; i++)
+        w.sessions[w.n_sessions++] = session_of(i);
+    set = lay_out(&tree);
+    assert_true(net_set_count(set) > 0);
+    assert_true(tree->scaled[0]);
+    assert_true(tree->promised[0] == 15000000 / 8);
+    assert_true(tree->leaves[0].rate[0] == 100000 / 8); /* the default leaf: one per cent */
+    assert_true(tree->leaves[1].rate[0] == 3000000 / 8);
+    /* 6.9 Mbit are left for 4 and 8. */
+    assert_true(tree->leaves[2].rate[0] == 2300000 / 8 && tree->leaves[2].ceil[0] == 1000000);
+    assert_true(tree->leaves[3].rate[0] == 4600000 / 8);
+    w.n_sessions = 2;
+    qos_tree_free(TAKE(tree));
+    assert_int_equal(qos_tree_build(&w.config, &all, w.sessions, w.n_sessions, &tree), 0);
+    assert_false(tree->scaled[0]);
+    assert_true(tree->leaves[2].rate[0] == 4000000 / 8);
+}
+
+/* A kernel that cannot: said in words, nothing half. */
+static void test_support(void **state)
+{
+    char said[QOS_COMPLAINTS_MAX][QOS_COMPLAINT_SIZE];
+    struct qos_support support = all;
+    struct err err;
+    struct net_set *set;
+
+    (void)state;
+    random_world(4);
+    random_sessions(0);
+    assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 0);
+    support.fq_codel = false;
+    assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 1);
+    assert_non_null(strstr(said[0], "sch_fq_codel"));
+    w.config.qos.leaf = CONFIG_LEAF_BFIFO; /* as asked for: nothing to complain about */
+    assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 0);
+    support.tbf = false;
+    assert_int_equal(qos_complaints(&w.config, &support, NULL, said),
+                     qos_offload(&w.config) ? 0 : 1);
+    support.tbf = true;
+    support.ifb = false;
+    assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 1);
+    assert_non_null(strstr(said[0], "qos.upload is not in force"));
+    set = net_set_new();
+    assert_int_equal(qos_lower(&w.config, &support, w.sessions, w.n_sessions, SIZE_MAX, "a", set,
+                               NULL, &err),
+                     0);
+    assert_true(count(set, "tun0", NET_KIND_CLASS) > 0);
+    assert_int_equal(count(set, "ifb-tun0", NET_KIND_CLASS), 0);
+    assert_int_equal(count(set, NULL, NET_KIND_LINK), 0);
+    net_set_free(set);
+    support.u32 = false;
+    assert_int_equal(qos_complaints(&w.config, &support, NULL, said), 1);
+    assert_non_null(strstr(said[0], "cls_u32"));
+    set = net_set_new();
+    assert_int_equal(qos_lower(&w.config, &support, w.sessions, w.n_sessions, SIZE_MAX, "a", set,
+                               NULL, &err),
+                     0);
+    assert_int_equal(net_set_count(set), 0);
+    net_set_free(set);
+}
+
+/* Queue lengths and the like at both ends of the scale. */
+static void test_params(void **state)
+{
+    struct qos_tree tree = {
+        .mtu = 1400, .split = true, .leaf_kind = NET_QDISC_FQ_CODEL, .smallest = {125000}};
+    struct net_qdisc qdisc = {0};
+    struct net_class cls = {.rate_bytes_s = 125000, .ceil_bytes_s = 250000};
+
+    (void)state;
+    qos_leaf_params(&tree, 12500000, 12500000, &qdisc);
+    assert_int_equal(qdisc.fq.target_us, 5000);
+    assert_int_equal(qdisc.fq.interval_us, 100000);
+    /* 640 kbit: a packet takes 17.5 ms, and the target is more. */
+    qos_leaf_params(&tree, 80000, 80000, &qdisc);
+    assert_int_equal(qdisc.fq.target_us, 26250);
+    assert_true(qdisc.fq.limit >= 64 && qdisc.fq.memory_limit >= 65536);
+    tree.leaf_kind = NET_QDISC_BFIFO;
+    qos_leaf_params(&tree, 625000, 1250000, &qdisc);
+    assert_int_equal(qdisc.bfifo_limit_bytes, 75000); /* 60 ms at 10 Mbit */
+    qos_class_params(&tree, QOS_DOWNLOAD, &cls);
+    assert_int_equal(cls.quantum, 1400);
+    assert_int_equal(cls.burst_us, 22400); /* two packets */
+    cls.rate_bytes_s = 375000;
+    qos_class_params(&tree, QOS_DOWNLOAD, &cls);
+    assert_int_equal(cls.quantum, 4200);
+    cls.rate_bytes_s = 125000000;
+    qos_class_params(&tree, QOS_DOWNLOAD, &cls);
+    assert_int_equal(cls.quantum, 200000);
+    assert_int_equal(cls.burst_us, 5000);
+}
+
+static void test_offload(void **state)
+{
+    (void)state;
+    random_world(1);
+    w.config.qos.n_classes = 1;
+    w.config.qos.download = w.config.qos.upload = 1000000000;
+    set_class(0, 10000000, 100000000, false, false);
+    assert_true(qos_offload(&w.config));
+    w.config.qos.upload = 50000000;
+    assert_false(qos_offload(&w.config));
+    w.config.qos.upload = 1000000000;
+    set_class(0, 5000000, 99000000, false, false);
+    assert_false(qos_offload(&w.config));
+    w.config.qos.download = w.config.qos.upload = 0;
+    assert_true(qos_offload(&w.config));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scaling),
+        cmocka_unit_test(test_support),
+        cmocka_unit_test(test_params),
+        cmocka_unit_test(test_offload),
+    };
+
+    return cmocka_run_group_tests_name("qos rates", tests, NULL, NULL);
+}
