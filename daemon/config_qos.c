@@ -223,6 +223,9 @@ static void check_rates(struct check *c, struct config_class *cls, const struct 
 {
     struct config_rates *rates = rates_of(cls, d);
     bool own = rates->rate || rates->ceil;
+    /* What stands beside the maps is for each direction without one: complained about once. */
+    bool tell = own || d == directions || class_says(c, cls, directions->name, "rate") ||
+                class_says(c, cls, directions->name, "ceil");
     const char *key = own ? d->name : NULL;
     uint64_t total = total_of(&c->config->qos, d);
     char path[CHECK_PATH_SIZE], a[RATE_STRLEN], b[RATE_STRLEN];
@@ -232,7 +235,7 @@ static void check_rates(struct check *c, struct config_class *cls, const struct 
         *rates = cls->both;
     if (rates->rate == 0) {
         /* One that is there and zero was complained about already. */
-        if (!class_says(c, cls, own ? d->name : NULL, "rate") && (own || d == directions))
+        if (tell && !class_says(c, cls, own ? d->name : NULL, "rate"))
             problem_add(
                 c->problems, PROBLEM_ERROR, &pos, path,
                 "is missing (write what a user of this class is guaranteed, such as 5mbit)");
@@ -242,7 +245,7 @@ static void check_rates(struct check *c, struct config_class *cls, const struct 
         rates->ceil = rates->rate;
     if (rates->ceil < rates->rate) {
         pos = qos_pos(c, cls->name, own ? key : "ceil", own ? "ceil" : NULL, path);
-        if (own || d == directions)
+        if (tell)
             problem_add(c->problems, PROBLEM_ERROR, &pos, path,
                         "%s is below the guaranteed rate %s (raise it, or lower the rate)",
                         rate_format(rates->ceil, a), rate_format(rates->rate, b));
