@@ -268,33 +268,53 @@ static uint64_t class_users(const struct config *config, const struct config_cla
     return n;
 }
 
-/* "12 users of vip at 5mbit, backup 2mbit": only what is fixed, or everything. */
+/* Summands as a text, which ends in how many more there are where it would be too long. */
+struct sum {
+    uint64_t bits;
+    char text[224];
+    size_t used, left_out;
+};
+
+static void sum_add(struct sum *sum, uint64_t bits, const char *summand)
+{
+    const size_t room = sizeof(sum->text) - sum->used;
+
+    sum->bits += bits;
+    if (sum->left_out || strlen(summand) + sizeof(" + ") > room)
+        sum->left_out++;
+    else
+        sum->used +=
+            (size_t)snprintf(sum->text + sum->used, room, "%s%s", sum->used ? " + " : "", summand);
+}
+
+/* "2 vip at 5mbit + backup 2mbit": only what is fixed, or everything. */
 static uint64_t sum_rates(struct check *c, const struct direction *d, bool all, char *text,
                           size_t size)
 {
     struct config_qos *qos = &c->config->qos;
-    uint64_t sum = 0;
+    struct sum sum = {.used = 0};
+    char summand[CONFIG_CLASS_NAME_SIZE + RATE_STRLEN + 32], buf[RATE_STRLEN];
 
-    text[0] = '\0';
     for (size_t i = 0; i < qos->n_classes; i++) {
         struct config_class *cls = &qos->classes[i];
         uint64_t rate = rates_of(cls, d)->rate, users = class_users(c->config, cls);
-        size_t used = strlen(text);
-        char buf[RATE_STRLEN];
 
         if (!all && !cls->guaranteed && !cls->shared)
             continue;
+        rate_format(rate, buf);
         if (cls->shared) {
-            sum += rate;
-            snprintf(text + used, size - used, "%s%s %s", used ? " + " : "", cls->name,
-                     rate_format(rate, buf));
+            snprintf(summand, sizeof(summand), "%s %s", cls->name, buf);
+            sum_add(&sum, rate, summand);
         } else if (users) {
-            sum += users * rate;
-            snprintf(text + used, size - used, "%s%" PRIu64 " %s at %s", used ? " + " : "", users,
-                     cls->name, rate_format(rate, buf));
+            snprintf(summand, sizeof(summand), "%" PRIu64 " %s at %s", users, cls->name, buf);
+            sum_add(&sum, users * rate, summand);
         }
     }
-    return sum;
+    if (sum.left_out)
+        snprintf(text, size, "%s + %zu more", sum.text, sum.left_out);
+    else
+        snprintf(text, size, "%s", sum.text);
+    return sum.bits;
 }
 
 static void check_sums(struct check *c, const struct direction *d)
