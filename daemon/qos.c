@@ -269,15 +269,17 @@ static void share_out(struct qos_tree *tree, const struct config *config, int d)
     }
 }
 
-static void smallest_rates(struct qos_tree *tree, const struct config *config)
+static void extreme_rates(struct qos_tree *tree, const struct config *config)
 {
     for (int d = 0; d < QOS_DIRECTIONS; d++) {
         tree->smallest[d] = tree->total[d];
         for (size_t i = 0; i < config->qos.n_classes; i++) {
             uint64_t rate = rates_of(&config->qos.classes[i], (enum qos_direction)d)->rate / 8;
 
-            if (rate && rate < tree->smallest[d])
+            if (rate < tree->smallest[d])
                 tree->smallest[d] = rate;
+            if (rate > tree->largest[d])
+                tree->largest[d] = rate;
         }
     }
 }
@@ -370,7 +372,7 @@ static void tree_basics(struct qos_tree *tree, const struct config *config,
     tree->split = !tree->whole && support->tbf;
     for (int d = 0; d < QOS_DIRECTIONS; d++)
         tree->total[d] = bits_total(config, (enum qos_direction)d) / 8;
-    smallest_rates(tree, config);
+    extreme_rates(tree, config);
 }
 
 int qos_tree_build(const struct config *config, const struct qos_support *support,

@@ -116,6 +116,7 @@ struct qos_tree {
     uint64_t total[QOS_DIRECTIONS];    /* bytes per second */
     uint64_t promised[QOS_DIRECTIONS]; /* to those connected */
     uint64_t smallest[QOS_DIRECTIONS]; /* rate of any class */
+    uint64_t largest[QOS_DIRECTIONS];
     bool scaled[QOS_DIRECTIONS];
     struct qos_leaf *leaves; /* the default leaf first, then by handle */
     size_t n_leaves;

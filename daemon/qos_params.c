@@ -8,6 +8,8 @@
     200000                  /* beyond, the kernel warns: others would wait too long for their turn \
                              */
 #define INNER_QUANTUM 60000 /* any will do: it is not used */
+#define TURN_US       5000  /* is bearable for a turn, at the total rate: CoDel's target */
+#define TURN_PACKETS  4     /* or so many, where that takes longer */
 
 /*
  * What is forwarded comes merged to 64,756 bytes at 60 Mbit already: 8.6 ms of the line.  At 100
@@ -63,23 +65,30 @@ static uint32_t burst_us(uint32_t mtu, uint64_t bytes_s)
     return clamp(time_us((uint64_t)BURST_PACKETS * mtu, bytes_s), BURST_US, 60000000);
 }
 
+/*
+ * What is left over is shared in turns of a quantum: in proportion to the rates, and as small as
+ * can be, so that a turn comes soon.  So the slowest class's is one packet.  But one class of 8
+ * kbit shall not make those of the others hundreds of packets: then the fastest one's is as much
+ * as is bearable and the others' follow from it, one packet at least.
+ */
+static uint32_t quantum(const struct qos_tree *tree, enum qos_direction direction, uint64_t rate)
+{
+    uint64_t packet = largest_packet(tree);
+    uint64_t most =
+        clamp(max_u64(tree->total[direction] * TURN_US / 1000000, TURN_PACKETS * packet), packet,
+              QUANTUM_MAX);
+    uint64_t by_slowest = packet * rate / max_u64(tree->smallest[direction], 1);
+    uint64_t by_fastest = most * rate / max_u64(tree->largest[direction], 1);
+
+    return clamp(by_slowest < by_fastest ? by_slowest : by_fastest, packet, most);
+}
+
 void qos_class_params(const struct qos_tree *tree, enum qos_direction direction,
                       struct net_class *cls)
 {
-    uint64_t packet = largest_packet(tree);
-
     cls->burst_us = burst_us(tree->mtu, cls->rate_bytes_s);
     cls->cburst_us = burst_us(tree->mtu, cls->ceil_bytes_s);
-    if (cls->inner) {
-        cls->quantum = INNER_QUANTUM;
-        return;
-    }
-    /*
-     * What is left over is shared in turns of a quantum: in proportion to the rates, and as small
-     * as can be, so that a turn comes soon.
-     */
-    cls->quantum = clamp(packet * cls->rate_bytes_s / max_u64(tree->smallest[direction], 1), packet,
-                         max_u64(QUANTUM_MAX, packet));
+    cls->quantum = cls->inner ? INNER_QUANTUM : quantum(tree, direction, cls->rate_bytes_s);
 }
 
 static void fq_params(const struct qos_tree *tree, uint64_t rate, uint64_t ceil,

@@ -100,8 +100,12 @@ static void test_support(void **state)
 /* Queue lengths and the like at both ends of the scale. */
 static void test_params(void **state)
 {
-    struct qos_tree tree = {
-        .mtu = 1400, .split = true, .leaf_kind = NET_QDISC_FQ_CODEL, .smallest = {125000}};
+    struct qos_tree tree = {.mtu = 1400,
+                            .split = true,
+                            .leaf_kind = NET_QDISC_FQ_CODEL,
+                            .total = {125000000},
+                            .smallest = {125000},
+                            .largest = {125000000}};
     struct net_qdisc qdisc = {0};
     struct net_class cls = {.rate_bytes_s = 125000, .ceil_bytes_s = 250000};
 
@@ -119,13 +123,42 @@ static void test_params(void **state)
     qos_class_params(&tree, QOS_DOWNLOAD, &cls);
     assert_int_equal(cls.quantum, 1400);
     assert_int_equal(cls.burst_us, 22400); /* two packets */
-    cls.rate_bytes_s = 375000;
+    tree.largest[0] = cls.rate_bytes_s = 375000;
     qos_class_params(&tree, QOS_DOWNLOAD, &cls);
     assert_int_equal(cls.quantum, 4200);
-    cls.rate_bytes_s = 125000000;
+    tree.largest[0] = cls.rate_bytes_s = 125000000;
     qos_class_params(&tree, QOS_DOWNLOAD, &cls);
     assert_int_equal(cls.quantum, 200000);
     assert_int_equal(cls.burst_us, 5000);
+}
+
+/* One slow class does not make the turns of the others long, nor unequal to their rates. */
+static void test_quantum(void **state)
+{
+    static const struct {
+        uint64_t rate;
+        uint32_t quantum;
+    } classes[] = {{1000, 1400}, {125000, 1400}, {500000, 5000}, {625000, 6250}};
+    struct qos_tree tree = {.mtu = 1400,
+                            .split = true,
+                            .total = {1250000, 250000},
+                            .smallest = {1000, 1000},
+                            .largest = {625000, 625000}};
+    struct net_class cls = {.ceil_bytes_s = 1250000};
+
+    (void)state;
+    /* 10 Mbit carry 6,250 bytes in 5 ms. */
+    for (size_t i = 0; i < ARRAY_SIZE(classes); i++) {
+        cls.rate_bytes_s = classes[i].rate;
+        qos_class_params(&tree, QOS_DOWNLOAD, &cls);
+        assert_int_equal(cls.quantum, classes[i].quantum);
+    }
+    qos_class_params(&tree, QOS_UPLOAD, &cls);
+    assert_int_equal(cls.quantum, 4 * 1400);
+    tree.smallest[0] = 250000; /* the usual case: no class is much faster than another */
+    cls.rate_bytes_s = 375000;
+    qos_class_params(&tree, QOS_DOWNLOAD, &cls);
+    assert_int_equal(cls.quantum, 2100);
 }
 
 static void test_offload(void **state)
@@ -151,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_scaling),
         cmocka_unit_test(test_support),
         cmocka_unit_test(test_params),
+        cmocka_unit_test(test_quantum),
         cmocka_unit_test(test_offload),
     };
 
