@@ -233,13 +233,20 @@ static uint64_t scale(uint64_t value, uint64_t num, uint64_t den)
     return (uint64_t)((__uint128_t)value * num / den);
 }
 
+static uint64_t at_least_floor(uint64_t rate)
+{
+    return rate > FLOOR_BYTES_S ? rate : FLOOR_BYTES_S;
+}
+
 /*
- * What is fixed gets what it was promised, the default leaf a little of the rest, the others theirs
- * or, when that is too much, as many parts of it as there are left.
+ * What is fixed gets what it was promised, and so do the others if there is enough; the default
+ * leaf a little of the rest.  If there is not, that little comes before the others, who get as many
+ * parts of theirs as are left.
  */
 static void share_out(struct qos_tree *tree, const struct config *config, int d)
 {
     uint64_t total = tree->total[d], fixed = 0, elastic = 0, left, rest;
+    struct qos_leaf *others = &tree->leaves[0];
 
     for (size_t i = 1; i < tree->n_leaves; i++) {
         if (leaf_is_fixed(config, &tree->leaves[i]))
@@ -248,20 +255,18 @@ static void share_out(struct qos_tree *tree, const struct config *config, int d)
             elastic += tree->leaves[i].promised[d];
     }
     left = total > fixed ? total - fixed : 0;
-    rest = total / DEFAULT_SHARE < left ? total / DEFAULT_SHARE : left;
-    left -= rest;
     tree->promised[d] = fixed + elastic;
     tree->scaled[d] = elastic > left;
-    tree->leaves[0].promised[d] = tree->leaves[0].rate[d] =
-        rest > FLOOR_BYTES_S ? rest : FLOOR_BYTES_S;
+    others->promised[d] = at_least_floor(total / DEFAULT_SHARE);
+    rest = tree->scaled[d] ? left : left - elastic;
+    if (rest > others->promised[d])
+        rest = others->promised[d];
+    others->rate[d] = at_least_floor(rest);
     for (size_t i = 1; tree->scaled[d] && i < tree->n_leaves; i++) {
         struct qos_leaf *leaf = &tree->leaves[i];
 
-        if (leaf_is_fixed(config, leaf))
-            continue;
-        leaf->rate[d] = scale(leaf->promised[d], left, elastic);
-        if (leaf->rate[d] < FLOOR_BYTES_S)
-            leaf->rate[d] = FLOOR_BYTES_S;
+        if (!leaf_is_fixed(config, leaf))
+            leaf->rate[d] = at_least_floor(scale(leaf->promised[d], left - rest, elastic));
     }
     for (size_t i = 0; i < tree->n_leaves; i++) {
         if (tree->leaves[i].ceil[d] < tree->leaves[i].rate[d])

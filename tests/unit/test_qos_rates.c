@@ -52,6 +52,34 @@ static void test_scaling(void **state)
     assert_int_equal(qos_tree_build(&w.config, &all, w.sessions, w.n_sessions, &tree), 0);
     assert_false(tree->scaled[0]);
     assert_true(tree->leaves[2].rate[0] == 4000000 / 8);
+    assert_true(tree->leaves[0].rate[0] == 100000 / 8);
+}
+
+/* To the last bit: what is sold is kept, and nothing is left for those without a class. */
+static void test_sold_out(void **state)
+{
+    _cleanup_(qos_tree_freep) struct qos_tree *tree = NULL;
+
+    (void)state;
+    random_world(2);
+    w.config.qos.download = w.config.qos.upload = 10000000;
+    set_class(3, 3000000, 6000000, false, true);
+    set_class(4, 7000000, 8000000, false, false);
+    w.users[0].cls = &w.classes[3];
+    w.users[1].cls = &w.classes[4];
+    for (uint32_t i = 0; i < 2; i++)
+        w.sessions[w.n_sessions++] = session_of(i);
+    assert_int_equal(qos_tree_build(&w.config, &all, w.sessions, w.n_sessions, &tree), 0);
+    assert_true(tree->promised[0] == tree->total[0]);
+    assert_false(tree->scaled[0]);
+    assert_true(tree->leaves[2].rate[0] == 7000000 / 8);
+    assert_true(tree->leaves[0].rate[0] == 1000);
+    /* A little less, and the rest is theirs. */
+    w.classes[4].download.rate -= 40000;
+    qos_tree_free(TAKE(tree));
+    assert_int_equal(qos_tree_build(&w.config, &all, w.sessions, w.n_sessions, &tree), 0);
+    assert_false(tree->scaled[0]);
+    assert_true(tree->leaves[0].rate[0] == 40000 / 8);
 }
 
 /* A kernel that cannot: said in words, nothing half. */
@@ -181,11 +209,9 @@ static void test_offload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scaling),
-        cmocka_unit_test(test_support),
-        cmocka_unit_test(test_params),
-        cmocka_unit_test(test_quantum),
-        cmocka_unit_test(test_offload),
+        cmocka_unit_test(test_scaling),  cmocka_unit_test(test_support),
+        cmocka_unit_test(test_params),   cmocka_unit_test(test_quantum),
+        cmocka_unit_test(test_sold_out), cmocka_unit_test(test_offload),
     };
 
     return cmocka_run_group_tests_name("qos rates", tests, NULL, NULL);
