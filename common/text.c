@@ -128,3 +128,8 @@ const char *text_nearest(const char *word, const char *const *names)
     }
     return nearest;
 }
+
+bool text_equal(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}

@@ -1,7 +1,8 @@
-/* Text that somebody else wrote: strict UTF-8, escaping, did-you-mean. */
+/* Text that somebody else wrote: strict UTF-8, escaping, comparing, did-you-mean. */
 #ifndef COMMON_TEXT_H
 #define COMMON_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,9 @@ size_t utf8_decode(const uint8_t *in, size_t left, uint32_t *code);
  * Return: the length of what was written, without its NUL.
  */
 size_t text_escape(char *out, const char *in);
+
+/** text_equal() - are both the same, or both NULL? */
+bool text_equal(const char *a, const char *b);
 
 /**
  * text_nearest() - what somebody who wrote @word may have meant

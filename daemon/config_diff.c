@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/rate.h"
+#include "common/text.h"
 
 #define USER_LINES 100 /* named; of more only the number is said */
 
@@ -34,6 +36,7 @@ static void user_parts(unsigned int parts, char *out, size_t size)
         {USER_PART_NETWORKS, "networks"},
         {USER_PART_LOGIN, "enabled, expires"},
         {USER_PART_DEVICES, "max-devices"},
+        {USER_PART_CLASS, "class"},
     };
     size_t used = 0;
 
@@ -84,7 +87,7 @@ static void diff_bool(json_t *lines, const char *key, bool then, bool now)
 static void diff_text(json_t *lines, const char *key, const char *then, const char *now,
                       const char *note)
 {
-    if (then && now ? strcmp(then, now) != 0 : then != now)
+    if (!text_equal(then, now))
         line(lines, "~ %s: %s, was %s%s", key, now ? now : "absent", then ? then : "absent", note);
 }
 
@@ -186,6 +189,72 @@ static void diff_dns(json_t *lines, const struct config *then, const struct conf
               &list, " (told at the next login)");
 }
 
+/* ---- qos ------------------------------------------------------------------------------------- */
+
+#define CLASS_STRLEN 200
+
+static void diff_rate(json_t *lines, const char *key, uint64_t then, uint64_t now)
+{
+    char a[RATE_STRLEN], b[RATE_STRLEN];
+
+    if (then != now)
+        line(lines, "~ %s: %s, was %s", key, now ? rate_format(now, a) : "absent",
+             then ? rate_format(then, b) : "absent");
+}
+
+/* "5mbit to 10mbit", or one rate where that is the ceiling too. */
+static const char *rates_text(const struct config_rates *rates, char buf[2 * RATE_STRLEN + 4])
+{
+    char rate[RATE_STRLEN], ceil[RATE_STRLEN];
+
+    if (rates->ceil == rates->rate)
+        return rate_format(rates->rate, buf);
+    snprintf(buf, 2 * RATE_STRLEN + 4, "%s to %s", rate_format(rates->rate, rate),
+             rate_format(rates->ceil, ceil));
+    return buf;
+}
+
+static void class_text(const struct config_class *cls, char buf[CLASS_STRLEN])
+{
+    char down[2 * RATE_STRLEN + 4], up[2 * RATE_STRLEN + 4];
+    bool alike = cls->download.rate == cls->upload.rate && cls->download.ceil == cls->upload.ceil;
+
+    rates_text(&cls->download, down);
+    snprintf(buf, CLASS_STRLEN, "%s%s%s%s, priority %u%s%s", alike ? "" : "download ", down,
+             alike ? "" : ", upload ", alike ? "" : rates_text(&cls->upload, up), cls->priority,
+             cls->shared ? ", shared" : "", cls->guaranteed ? ", guaranteed" : "");
+}
+
+static void diff_qos(json_t *lines, const struct config_qos *then, const struct config_qos *now)
+{
+    size_t o = 0, w = 0;
+
+    diff_rate(lines, "qos.download", then->download, now->download);
+    diff_rate(lines, "qos.upload", then->upload, now->upload);
+    diff_text(lines, "qos.default-class", then->default_name, now->default_name, "");
+    if (then->leaf != now->leaf)
+        line(lines, "~ qos.leaf");
+    while (o < then->n_classes || w < now->n_classes) {
+        int order = o == then->n_classes  ? 1
+                    : w == now->n_classes ? -1
+                                          : strcmp(then->classes[o].name, now->classes[w].name);
+        char old[CLASS_STRLEN] = "", new[CLASS_STRLEN] = "";
+
+        if (order <= 0)
+            class_text(&then->classes[o], old);
+        if (order >= 0)
+            class_text(&now->classes[w], new);
+        if (order < 0)
+            line(lines, "- qos.classes.%s: %s", then->classes[o].name, old);
+        else if (order > 0)
+            line(lines, "+ qos.classes.%s: %s", now->classes[w].name, new);
+        else if (strcmp(old, new) != 0)
+            line(lines, "~ qos.classes.%s: %s, was %s", now->classes[w].name, new, old);
+        o += order <= 0;
+        w += order >= 0;
+    }
+}
+
 json_t *config_diff(const struct config *then, const struct config *now,
                     const struct user_change *users, size_t n_users, const char *kept)
 {
@@ -209,6 +278,7 @@ json_t *config_diff(const struct config *then, const struct config *now,
     diff_prefixes(lines, "tunnel.push-routes", then->push_routes, then->n_push_routes,
                   now->push_routes, now->n_push_routes, "");
     diff_users(lines, then, now, users, n_users);
+    diff_qos(lines, &then->qos, &now->qos);
     /* Switching it off is no change that the engine plans: what was there before is put back. */
     diff_bool(lines, "forwarding", then->forwarding, now->forwarding);
     diff_number(lines, "reconcile.interval", then->reconcile_interval_s, now->reconcile_interval_s);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/arena.h"
+#include "common/text.h"
 
 static void note(char kept[CONFIG_KEEP_SIZE], const char *key)
 {
@@ -14,16 +15,11 @@ static void note(char kept[CONFIG_KEEP_SIZE], const char *key)
     snprintf(kept + used, CONFIG_KEEP_SIZE - used, "%s%s", used ? ", " : "", key);
 }
 
-static bool texts_equal(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 /* A text that stays as it was; NULL is one too. */
 static int keep_text(struct config *now, const char **text, const char *former, const char *key,
                      char kept[CONFIG_KEEP_SIZE])
 {
-    if (texts_equal(*text, former))
+    if (text_equal(*text, former))
         return 0;
     note(kept, key);
     *text = former ? arena_strdup(now->arena, former) : NULL;

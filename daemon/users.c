@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/text.h"
+
 struct users {
     const struct config *config;
     uint32_t max, cursor;
@@ -53,6 +55,8 @@ static unsigned int user_parts(const struct config_user *a, const struct config_
         parts |= USER_PART_LOGIN;
     if (a->max_devices != b->max_devices)
         parts |= USER_PART_DEVICES;
+    if (!text_equal(a->class_name, b->class_name))
+        parts |= USER_PART_CLASS;
     return parts;
 }
 

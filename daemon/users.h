@@ -57,6 +57,7 @@ enum user_part {
     USER_PART_NETWORKS = 1 << 1,
     USER_PART_LOGIN = 1 << 2, /* enabled, expires */
     USER_PART_DEVICES = 1 << 3,
+    USER_PART_CLASS = 1 << 4, /* as written; the default class is no part of a user */
 };
 
 struct user_change {

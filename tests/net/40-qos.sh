@@ -195,6 +195,16 @@ class_is bob guest
 check "and is a guest again" reload
 check "with the rates of one" wait_for 2 class_there tun0 1Mbit 2Mbit
 
+# What nobody has at this moment is a change nevertheless.
+cp "$D/20-test.yaml" "$T/as-it-was"
+echo '    spare: {rate: 1mbit, ceil: 3mbit}' >>"$D/20-test.yaml"
+spare_planned() {
+    vpnctl plan "$T/etc/vpn.yaml" >"$T/said" 2>&1
+    [ $? = 2 ] && grep -qx '+ qos.classes.spare: 1mbit to 3mbit, priority 4' "$T/said"
+}
+check "vpnctl plan shows a class that nobody has" spare_planned
+cp "$T/as-it-was" "$D/20-test.yaml"
+
 # ---- less than all want ------------------------------------------------------------------------------
 
 # 10 Mbit: 8 and 1 are promised, a tenth of a Mbit is everybody else's; the rest is alice's, who comes first.

@@ -186,6 +186,48 @@ static void test_diff(void **state)
                 want, ARRAY_SIZE(want));
 }
 
+/* Rates that nobody has at the moment are a change all the same. */
+static void test_diff_qos(void **state)
+{
+    static const char *const want[] = {
+        "~ user ann: class",
+        "~ user bob: networks, class",
+        "~ qos.download: 20mbit, was 10mbit",
+        "~ qos.default-class: slow, was absent",
+        "~ qos.leaf",
+        "- qos.classes.alt: 1mbit, priority 4",
+        ("~ qos.classes.fast: 3mbit to 4mbit, priority 1, guaranteed, was 2mbit to 4mbit, "
+         "priority 4"),
+        "+ qos.classes.slow: download 8kbit to 64kbit, upload 16kbit, priority 7, shared",
+    };
+    static const char *const off[] = {
+        "~ qos.download: absent, was 10mbit",
+        "~ qos.upload: absent, was 10mbit",
+        "- qos.classes.fast: 2mbit to 4mbit, priority 4",
+    };
+    static const char users[] = HEAD "users:\n  ann: {key: \"" KEY_A "\"%s}\n"
+                                     "  bob: {key: \"" KEY_B "\"%s}\n%s";
+    static const char fast[] = "qos:\n  download: 10mbit\n  upload: 10mbit\n  classes:\n"
+                               "    fast: {rate: 2mbit, ceil: 4mbit}\n";
+    char before[1024], after[1024];
+
+    (void)state;
+    snprintf(before, sizeof(before), users, "", ", class: alt",
+             "qos:\n  download: 10mbit\n  upload: 10mbit\n  classes:\n"
+             "    fast: {rate: 2mbit, ceil: 4mbit}\n    alt: {rate: 1mbit}\n");
+    snprintf(after, sizeof(after), users, ", class: fast", ", networks: [192.168.50.0/24]",
+             "qos:\n  download: 20mbit\n  upload: 10mbit\n  default-class: slow\n"
+             "  leaf: bfifo\n  classes:\n"
+             "    fast: {rate: 3mbit, ceil: 4mbit, priority: 1, guaranteed: true}\n"
+             "    slow: {download: {rate: 8kbit, ceil: 64kbit}, upload: {rate: 16kbit}, "
+             "shared: true, priority: 7}\n");
+    assert_diff(before, before, NULL, 0);
+    assert_diff(before, after, want, ARRAY_SIZE(want));
+    snprintf(before, sizeof(before), users, "", "", fast);
+    snprintf(after, sizeof(after), users, "", "", "");
+    assert_diff(before, after, off, ARRAY_SIZE(off));
+}
+
 /* Lists that would fill the screen are cut, and users counted. */
 static void test_diff_long(void **state)
 {
@@ -226,9 +268,8 @@ static void test_diff_long(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config),
-        cmocka_unit_test(test_sessions),
-        cmocka_unit_test(test_diff),
+        cmocka_unit_test(test_config),    cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_diff),      cmocka_unit_test(test_diff_qos),
         cmocka_unit_test(test_diff_long),
     };
 
