@@ -244,7 +244,11 @@ const char *net_waiting_format(const struct net_waiting *waiting, char *buf)
     net_object_format(want, text);
     switch (waiting->reason) {
     case NET_WAIT_DEVICE:
-        snprintf(buf, NET_OP_FORMAT_SIZE, "? %s: device %s is not there", text, want->dev);
+        snprintf(buf, NET_OP_FORMAT_SIZE, "? %s: device %s is not there", text, waiting->device);
+        break;
+    case NET_WAIT_FOREIGN:
+        snprintf(buf, NET_OP_FORMAT_SIZE, "? %s: device %s is somebody else's", text,
+                 waiting->device);
         break;
     case NET_WAIT_DOWN:
         snprintf(buf, NET_OP_FORMAT_SIZE, "? %s: device %s is down", text, want->dev);
@@ -256,6 +260,17 @@ const char *net_waiting_format(const struct net_waiting *waiting, char *buf)
     return buf;
 }
 
+/* Of a table or a device the name alone is in the way. */
+static void append_remedy(const struct net_object *foreign, char *buf, size_t size)
+{
+    static const char text[] = ", which is somebody else's (rename it, or remove it with: %s %s)";
+
+    if (foreign->kind == NET_KIND_FIREWALL)
+        snprintf(buf, size, text, "nft delete table inet", foreign->firewall->table);
+    else if (foreign->kind == NET_KIND_LINK)
+        snprintf(buf, size, text, "ip link del", foreign->link.name);
+}
+
 const char *net_clash_format(const struct net_clash *clash, char *buf)
 {
     char want[NET_FORMAT_SIZE], foreign[NET_FORMAT_SIZE];
@@ -263,11 +278,7 @@ const char *net_clash_format(const struct net_clash *clash, char *buf)
 
     n = snprintf(buf, NET_OP_FORMAT_SIZE, "! %s: in its place stands %s",
                  net_object_format(clash->want, want), net_object_format(clash->foreign, foreign));
-    /* Of a table the name alone is in the way. */
-    if (clash->foreign->kind == NET_KIND_FIREWALL && n > 0 && n < NET_OP_FORMAT_SIZE)
-        snprintf(buf + n, (size_t)(NET_OP_FORMAT_SIZE - n),
-                 ", which is somebody else's (rename it, or remove it with: nft delete table inet "
-                 "%s)",
-                 clash->foreign->firewall->table);
+    if (n > 0 && n < NET_OP_FORMAT_SIZE)
+        append_remedy(clash->foreign, buf + n, (size_t)(NET_OP_FORMAT_SIZE - n));
     return buf;
 }

@@ -13,6 +13,7 @@
 #ifndef NETLINK_PLAN_H
 #define NETLINK_PLAN_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -34,7 +35,8 @@ struct net_op {
 };
 
 enum net_wait {
-    NET_WAIT_DEVICE,  /* its device is not there */
+    NET_WAIT_DEVICE,  /* its device is not there, or the one that it leads to */
+    NET_WAIT_FOREIGN, /* that device is to be ours and is somebody else's */
     NET_WAIT_DOWN,    /* its device is down */
     NET_WAIT_NEXTHOP, /* its gateway cannot be reached, or its source address is missing */
 };
@@ -42,6 +44,7 @@ enum net_wait {
 /* What cannot be yet.  It is no error: it is planned again when something changes. */
 struct net_waiting {
     enum net_wait reason;
+    char device[IFNAMSIZ]; /* DEVICE, FOREIGN: which */
     const struct net_object *want;
 };
 

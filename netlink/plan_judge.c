@@ -34,6 +34,7 @@ static struct device find_device(const struct planner *p, const char *name)
         size_t place = net_set_place(p->asked, asked);
 
         /* Links come first in the order, so theirs is decided already. */
+        device.foreign = p->verdicts[place].clash != NULL;
         if (p->verdicts[place].waits || p->verdicts[place].clash)
             return device;
         device.ifindex = there ? there->link.ifindex : NET_IFINDEX_PENDING + (uint32_t)place;
@@ -55,6 +56,15 @@ static const struct device *device_of(struct planner *p, const char *name)
     return &p->device;
 }
 
+static struct verdict without(const char *device, bool foreign)
+{
+    struct verdict verdict = {.waits = true,
+                              .reason = foreign ? NET_WAIT_FOREIGN : NET_WAIT_DEVICE};
+
+    memcpy(verdict.device, device, sizeof(verdict.device));
+    return verdict;
+}
+
 static struct verdict judge_link(const struct planner *p, const struct net_object *want)
 {
     const struct net_object *there = planner_link(p->snapshot->links, want->link.name);
@@ -64,7 +74,7 @@ static struct verdict judge_link(const struct planner *p, const struct net_objec
         return (struct verdict){.clash = there};
     /* A TUN is made by whoever holds its other end. */
     if (strcmp(want->link.kind, "tun") == 0 && (!there || strcmp(there->link.kind, "tun") != 0))
-        return (struct verdict){.waits = true, .reason = NET_WAIT_DEVICE};
+        return without(want->link.name, false);
     return (struct verdict){0};
 }
 
@@ -119,14 +129,18 @@ static struct verdict judge(struct planner *p, const struct net_object *want)
 {
     const struct net_noun *noun = net_noun_of(want->kind);
     struct net_object copy = *want;
+    struct device target = {0};
     uint32_t *other;
     const char *name = noun->other_dev ? noun->other_dev(&copy, &other) : NULL;
 
     if (want->kind == NET_KIND_LINK)
         return judge_link(p, want);
-    if ((want->dev[0] && device_of(p, want->dev)->ifindex == 0) ||
-        (name && find_device(p, name).ifindex == 0))
-        return (struct verdict){.waits = true, .reason = NET_WAIT_DEVICE};
+    if (want->dev[0] && device_of(p, want->dev)->ifindex == 0)
+        return without(want->dev, device_of(p, want->dev)->foreign);
+    if (name)
+        target = find_device(p, name);
+    if (name && target.ifindex == 0)
+        return without(name, target.foreign);
     if (foreign_in_place(p, want))
         return (struct verdict){.clash = foreign_in_place(p, want)};
     if (want->kind == NET_KIND_ROUTE && want->dev[0] && !device_of(p, want->dev)->up)
@@ -173,10 +187,13 @@ int planner_judge(struct planner *p)
     for (size_t i = 0, left = 0; i < n; i++) {
         const struct verdict *v = &p->verdicts[i];
 
-        if (v->waits)
-            plan->waiting[plan->n_waiting++] =
+        if (v->waits) {
+            struct net_waiting *waiting = &plan->waiting[plan->n_waiting++];
+
+            *waiting =
                 (struct net_waiting){.reason = v->reason, .want = net_set_at(plan->left, left++)};
-        else if (v->clash)
+            memcpy(waiting->device, v->device, sizeof(waiting->device));
+        } else if (v->clash)
             plan->clashes[plan->n_clashes++] =
                 (struct net_clash){.want = net_set_at(plan->left, left++), .foreign = v->clash};
     }

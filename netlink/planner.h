@@ -38,13 +38,15 @@ struct want_state {
 struct verdict {
     bool waits;
     enum net_wait reason;
+    char device[IFNAMSIZ]; /* DEVICE, FOREIGN: which */
     const struct net_object *clash;
 };
 
 /* A device by its name, as it will be when the plan is done. */
 struct device {
     char name[IFNAMSIZ];
-    uint32_t ifindex; /* 0: it is not there */
+    uint32_t ifindex; /* 0: it is not there, or somebody else's and to be ours */
+    bool foreign;     /* the latter */
     bool up;
 };
 

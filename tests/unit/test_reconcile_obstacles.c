@@ -17,21 +17,37 @@
 #include "tests/unit/fake_kernel.h"
 #include "tests/unit/reconcile_rig.h"
 
+/* What a device receives shall leave by @target. */
+static struct net_object redirect(const char *target)
+{
+    struct net_object object = {.kind = NET_KIND_FILTER};
+
+    object.filter = (struct net_filter){.parent = NET_TC_INGRESS_HANDLE,
+                                        .pref = 1,
+                                        .handle = NET_U32_HANDLE(0, 0, 1),
+                                        .kind = NET_FILTER_REDIRECT};
+    snprintf(object.filter.redirect, sizeof(object.filter.redirect), "%s", target);
+    return object;
+}
+
 static void test_waiting(void **state)
 {
     _cleanup_(net_set_freep) struct net_set *set = small_wish();
     struct net_object route = {.kind = NET_KIND_ROUTE};
     struct net_object tun1 = {.kind = NET_KIND_LINK};
+    struct net_object filter = redirect("ifb9");
 
     (void)state;
+    add(set, &filter, "tun0");
     route.route = (struct net_route){.dst = prefix("10.67.0.0/16"), .table = 102};
     add(set, &route, "tun101");
     route.route.dst = prefix("10.68.0.0/16");
     add(set, &route, "eth0");
     fake_set_up(&fake, "eth0", false);
     want(set);
-    assert_int_equal(status().waiting, 2);
+    assert_int_equal(status().waiting, 3);
     assert_true(status().in_sync);
+    assert_non_null(strstr(news, "redirect dev ifb9: device ifb9 is not there"));
     assert_non_null(strstr(news, "route 10.67.0.0/16 dev tun101 table 102 proto 86: device tun101 "
                                  "is not there"));
     assert_non_null(strstr(news, "route 10.68.0.0/16 dev eth0 table 102 proto 86: device eth0 is "
@@ -45,7 +61,7 @@ static void test_waiting(void **state)
     fake_add(&fake, &tun1);
     fake_set_up(&fake, "eth0", true);
     pass(60000);
-    assert_int_equal(status().waiting, 0);
+    assert_int_equal(status().waiting, 1);
     assert_int_equal(status().drifts, 0);
     assert_non_null(strstr(news, "5: route 10.67.0.0/16 dev tun101"));
     assert_non_null(strstr(news, "5: route 10.68.0.0/16 dev eth0"));
@@ -82,7 +98,7 @@ static void test_clashes(void **state)
     _cleanup_(free_p) char *ours = lines(false);
     _cleanup_(free_p) char *after = NULL;
     _cleanup_(free_p) char *ours_after = NULL;
-    struct net_object object = {.kind = NET_KIND_ROUTE};
+    struct net_object object = {.kind = NET_KIND_ROUTE}, filter;
     struct net_outcome outcome;
     struct err why = {{0}};
 
@@ -100,8 +116,12 @@ static void test_clashes(void **state)
     object.rule = (struct net_rule){.family = 4, .priority = 10006, .table = 101};
     add(set, &object, NULL);
     add(set, &(struct net_object){.kind = NET_KIND_LINK, .link = {.name = "eth0"}}, NULL);
+    filter = redirect("eth0");
+    add(set, &filter, "tun0");
     want(set);
     assert_int_equal(status().clashes, 3);
+    assert_non_null(strstr(news, "redirect dev eth0: device eth0 is somebody else's"));
+    assert_non_null(strstr(news, "(rename it, or remove it with: ip link del eth0)"));
     assert_true(has_rule());
     assert_non_null(strstr(news, "in its place stands rule 10006: from all lookup main proto 2"));
     assert_non_null(strstr(news, "in its place stands link eth0"));
