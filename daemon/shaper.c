@@ -10,11 +10,13 @@
 #include "common/problem.h"
 #include "common/rate.h"
 #include "daemon/desired.h"
+#include "daemon/keeper.h"
 #include "daemon/qos.h"
 #include "daemon/server.h"
 #include "netlink/class.h"
 #include "netlink/conn.h"
 #include "netlink/link.h"
+#include "netlink/plan.h"
 #include "netlink/qdisc.h"
 #include "netlink/tc_probe.h"
 
@@ -242,11 +244,18 @@ static json_t *status_of(struct server *s, const struct qos_tree *tree)
 {
     char said[QOS_COMPLAINTS_MAX][QOS_COMPLAINT_SIZE];
     size_t n = qos_complaints(s->config, &s->shaper->support, tree, said);
-    const char *state = !tree->shaped[QOS_DOWNLOAD] ? "missing"
-                        : !tree->shaped[QOS_UPLOAD] ? "partial"
-                                                    : "active";
+    char text[NET_OP_FORMAT_SIZE];
+    /* The only device that is made for a tree is upload's. */
+    const char *clash = tree->shaped[QOS_UPLOAD] ? keeper_clash(s, NET_KIND_LINK, text) : NULL;
+    const char *state = !tree->shaped[QOS_DOWNLOAD]          ? "missing"
+                        : !tree->shaped[QOS_UPLOAD] || clash ? "partial"
+                                                             : "active";
     json_t *reasons = json_array();
 
+    if (clash)
+        json_array_append_new(reasons, json_sprintf("qos.upload is not in force, what users send "
+                                                    "is not limited: %s",
+                                                    clash));
     for (size_t i = 0; i < n; i++)
         json_array_append_new(reasons, json_string(said[i]));
     return json_pack("{s:s,s:s,s:o}", "state", state, "leaf", net_qdisc_kind_name(tree->leaf_kind),

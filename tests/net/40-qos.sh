@@ -271,4 +271,19 @@ check "and nothing is there twice" [ "$(srv tc qdisc show | grep -cE 'htb|ingres
 check "the server ends well" stop "$SERVER"
 no_trace() { ! srv ip link show | grep -qE 'tun0|ifb'; }
 check "and leaves nothing" no_trace
+
+# ---- another's device in the place of ours -------------------------------------------------------------
+
+ip -n "$SRV" link add ifb-tun0 type ifb
+check "the server starts with somebody else's ifb-tun0" server_start
+rates_are() { vpnctl status >"$T/said" 2>&1; grep -qE "^  rates +$1, leaf" "$T/said"; }
+check "vpnctl status: only a part is in force" rates_are partial
+check "which, and how to mend it" \
+    grep -q 'qos.upload is not in force.*in its place stands.*ip link del ifb-tun0' "$T/said"
+vpnctl qos >"$T/said" 2>&1
+check "vpnctl qos says so too" grep -q 'qos.upload is not in force' "$T/said"
+ip -n "$SRV" link del ifb-tun0
+check "when it is gone, all is" wait_for 3 rates_are active
+check "the server ends" stop "$SERVER"
+check "and leaves nothing again" no_trace
 finish
