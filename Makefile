@@ -74,7 +74,7 @@ NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink
 NETLINK  += netlink/tc.c netlink/tc_msg.c netlink/qdisc.c netlink/class.c \
             netlink/filter.c netlink/filter_parse.c netlink/tc_probe.c
 NETLINK  += netlink/firewall.c netlink/nft.c netlink/nft_expr.c netlink/nft_msg.c \
-            netlink/nft_read.c netlink/nft_monitor.c netlink/sysctl_keep.c
+            netlink/nft_read.c netlink/nft_read_expr.c netlink/nft_monitor.c netlink/sysctl_keep.c
 # The engine's pure half: links no netlink library.
 NET_PURE := netlink/object.c netlink/tc.c netlink/firewall.c netlink/noun.c netlink/set.c
 NET_ENGINE := netlink/plan.c netlink/plan_judge.c netlink/plan_fall.c netlink/plan_order.c \
@@ -200,7 +200,7 @@ $(B)/tests/unit/test_no_memory $(B)/tests/unit/test_keeper: ALL_LDFLAGS += $(MEM
 $(eval $(call test,test_plan,unit,tests/unit/fake_kernel.c $(NET_PURE) $(NET_ENGINE) $(IP)))
 $(eval $(call test,test_netset,unit,$(NET_PURE) $(IP)))
 NFT_PURE := netlink/firewall.c netlink/object.c netlink/nft_expr.c netlink/nft_msg.c \
-            netlink/nft_read.c netlink/msg.c
+            netlink/nft_read.c netlink/nft_read_expr.c netlink/msg.c
 $(eval $(call test,test_nft_msg,unit,$(NFT_PURE) $(IP),libnl-3.0))
 $(eval $(call test,test_sysctl_keep,net,tests/net/netns.c netlink/sysctl_keep.c netlink/sysctl.c common/err.c))
 NFT_RIG := tests/net/nft_rig.c tests/net/netns.c $(NETLINK) $(IP)

@@ -1,6 +1,7 @@
 /* Building and reading the attributes of one netlink message. */
 #include "netlink/msg.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <netlink/attr.h>
@@ -50,6 +51,16 @@ int net_attr_u32(const struct nlattr *attr, uint32_t *out)
     if (nla_len(attr) != sizeof(*out))
         return -EBADMSG;
     *out = nla_get_u32(attr);
+    return 0;
+}
+
+int net_attr_be32(const struct nlattr *attr, uint32_t *out)
+{
+    uint32_t value;
+
+    if (net_attr_u32(attr, &value) < 0)
+        return -EBADMSG;
+    *out = ntohl(value);
     return 0;
 }
 

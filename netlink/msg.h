@@ -39,6 +39,8 @@ uint8_t net_family(uint8_t af);
 /** net_attr_u8() - Return: 0, or -EBADMSG and @out untouched.  The others likewise. */
 int net_attr_u8(const struct nlattr *attr, uint8_t *out);
 int net_attr_u32(const struct nlattr *attr, uint32_t *out);
+/** net_attr_be32() - a number that netfilter sends in network order, in ours */
+int net_attr_be32(const struct nlattr *attr, uint32_t *out);
 /** net_attr_ip() - an address of @family, in exactly its length. */
 int net_attr_ip(const struct nlattr *attr, uint8_t family, struct ip_addr *out);
 /** net_attr_str() - a string of less than @size bytes, its NUL counted if it has one. */

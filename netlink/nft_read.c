@@ -1,7 +1,6 @@
 /* What the kernel shows of nf_tables; see nft_read.h. */
 #include "netlink/nft_read.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -10,257 +9,10 @@
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 
-#include "common/cleanup.h"
 #include "netlink/msg.h"
 #include "netlink/nft_expr.h"
 #include "netlink/nft_msg.h"
-
-#define NOT_OURS 1 /* well formed, but nothing that we write */
-
-static int get_be32(const struct nlattr *attr, uint32_t *out)
-{
-    uint32_t value;
-
-    if (net_attr_u32(attr, &value) < 0)
-        return -EBADMSG;
-    *out = ntohl(value);
-    return 0;
-}
-
-/* An unsigned attribute that must have the one value that we write. */
-static int expect_be32(const struct nlattr *attr, uint32_t want)
-{
-    uint32_t value;
-
-    if (get_be32(attr, &value) < 0)
-        return -EBADMSG;
-    return value == want ? 0 : NOT_OURS;
-}
-
-/* A value of up to 16 bytes inside a nest. */
-static int get_value(const struct nlattr *nest, uint8_t data[NET_NFT_DATA_MAX], uint32_t *len)
-{
-    struct nlattr *attr;
-    int left;
-
-    nla_for_each_nested(attr, nest, left)
-    {
-        if (nla_type(attr) != NFTA_DATA_VALUE || nla_len(attr) > NET_NFT_DATA_MAX)
-            return NOT_OURS;
-        memset(data, 0, NET_NFT_DATA_MAX);
-        memcpy(data, nla_data(attr), (size_t)nla_len(attr));
-        *len = (uint32_t)nla_len(attr);
-    }
-    return 0;
-}
-
-/* A value that must be all zeros. */
-static int expect_zeros(const struct nlattr *nest)
-{
-    static const uint8_t zero[NET_NFT_DATA_MAX];
-    uint8_t data[NET_NFT_DATA_MAX] = {0};
-    uint32_t len;
-    int rc = get_value(nest, data, &len);
-
-    return rc == 0 && memcmp(data, zero, sizeof(zero)) != 0 ? NOT_OURS : rc;
-}
-
-typedef int read_attr(const struct nlattr *attr, struct net_nft_expr *e);
-
-static int read_meta(const struct nlattr *attr, struct net_nft_expr *e)
-{
-    switch (nla_type(attr)) {
-    case NFTA_META_KEY:
-        return get_be32(attr, &e->key);
-    case NFTA_META_DREG:
-        return get_be32(attr, &e->reg);
-    case NFTA_META_SREG:
-        e->kind = NET_NFT_SET;
-        return get_be32(attr, &e->reg);
-    default:
-        return NOT_OURS;
-    }
-}
-
-static int read_payload(const struct nlattr *attr, struct net_nft_expr *e)
-{
-    switch (nla_type(attr)) {
-    case NFTA_PAYLOAD_DREG:
-        return get_be32(attr, &e->reg);
-    case NFTA_PAYLOAD_BASE:
-        return get_be32(attr, &e->base);
-    case NFTA_PAYLOAD_OFFSET:
-        return get_be32(attr, &e->offset);
-    case NFTA_PAYLOAD_LEN:
-        return get_be32(attr, &e->len);
-    default:
-        return NOT_OURS;
-    }
-}
-
-static int read_fib(const struct nlattr *attr, struct net_nft_expr *e)
-{
-    switch (nla_type(attr)) {
-    case NFTA_FIB_DREG:
-        return get_be32(attr, &e->reg);
-    case NFTA_FIB_RESULT:
-        return get_be32(attr, &e->key);
-    case NFTA_FIB_FLAGS:
-        return get_be32(attr, &e->flags);
-    default:
-        return NOT_OURS;
-    }
-}
-
-static int read_bitwise(const struct nlattr *attr, struct net_nft_expr *e)
-{
-    uint32_t len;
-
-    switch (nla_type(attr)) {
-    case NFTA_BITWISE_SREG:
-        return expect_be32(attr, NFT_REG_1);
-    case NFTA_BITWISE_DREG:
-        return get_be32(attr, &e->reg);
-    case NFTA_BITWISE_LEN:
-        return get_be32(attr, &e->len);
-    case NFTA_BITWISE_OP:
-        return expect_be32(attr, NFT_BITWISE_BOOL);
-    case NFTA_BITWISE_MASK:
-        return get_value(attr, e->data, &len);
-    case NFTA_BITWISE_XOR:
-        return expect_zeros(attr);
-    default:
-        return NOT_OURS;
-    }
-}
-
-static int read_cmp(const struct nlattr *attr, struct net_nft_expr *e)
-{
-    switch (nla_type(attr)) {
-    case NFTA_CMP_SREG:
-        return get_be32(attr, &e->reg);
-    case NFTA_CMP_OP:
-        return get_be32(attr, &e->key);
-    case NFTA_CMP_DATA:
-        return get_value(attr, e->data, &e->len);
-    default:
-        return NOT_OURS;
-    }
-}
-
-/* The only verdicts that we write: to drop or to accept, nowhere to jump. */
-static int read_verdict(const struct nlattr *nest, struct net_nft_expr *e)
-{
-    struct nlattr *attr;
-    uint32_t code = NF_DROP;
-    int left;
-
-    nla_for_each_nested(attr, nest, left)
-    {
-        if (nla_type(attr) != NFTA_VERDICT_CODE)
-            return NOT_OURS;
-        if (get_be32(attr, &code) < 0)
-            return -EBADMSG;
-    }
-    if (code != NF_DROP && code != NF_ACCEPT)
-        return NOT_OURS;
-    e->kind = code == NF_DROP ? NET_NFT_DROP : NET_NFT_ACCEPT;
-    return 0;
-}
-
-static int read_immediate(const struct nlattr *attr, struct net_nft_expr *e)
-{
-    struct nlattr *inner;
-    int left;
-
-    if (nla_type(attr) == NFTA_IMMEDIATE_DREG)
-        return get_be32(attr, &e->reg);
-    if (nla_type(attr) != NFTA_IMMEDIATE_DATA)
-        return NOT_OURS;
-    nla_for_each_nested(inner, attr, left)
-    {
-        if (nla_type(inner) == NFTA_DATA_VERDICT) {
-            return read_verdict(inner, e);
-        }
-    }
-    return get_value(attr, e->data, &e->len);
-}
-
-/* What has been counted is nobody's wish. */
-static int read_counter(const struct nlattr *attr, struct net_nft_expr *e)
-{
-    (void)attr;
-    (void)e;
-    return 0;
-}
-
-static int read_notrack(const struct nlattr *attr, struct net_nft_expr *e)
-{
-    (void)attr;
-    (void)e;
-    return NOT_OURS;
-}
-
-static int read_masq(const struct nlattr *attr, struct net_nft_expr *e)
-{
-    switch (nla_type(attr)) {
-    case NFTA_MASQ_FLAGS:
-        return get_be32(attr, &e->flags);
-    case NFTA_MASQ_REG_PROTO_MIN:
-        return expect_be32(attr, NFT_REG_1);
-    case NFTA_MASQ_REG_PROTO_MAX:
-        return expect_be32(attr, NFT_REG_2);
-    default:
-        return NOT_OURS;
-    }
-}
-
-static const struct {
-    enum net_nft_kind kind;
-    read_attr *read;
-} readers[] = {
-    {NET_NFT_META, read_meta},       {NET_NFT_PAYLOAD, read_payload},
-    {NET_NFT_FIB, read_fib},         {NET_NFT_BITWISE, read_bitwise},
-    {NET_NFT_CMP, read_cmp},         {NET_NFT_IMMEDIATE, read_immediate},
-    {NET_NFT_COUNTER, read_counter}, {NET_NFT_NOTRACK, read_notrack},
-    {NET_NFT_MASQ, read_masq},
-};
-
-/* Return: 0, NOT_OURS or -EBADMSG. */
-static int read_expr(const struct nlattr *elem, struct net_nft_expr *e)
-{
-    const struct nlattr *name = NULL, *data = NULL;
-    char text[16];
-    struct nlattr *attr;
-    size_t i;
-    int left, rc = 0;
-
-    nla_for_each_nested(attr, elem, left)
-    {
-        if (nla_type(attr) == NFTA_EXPR_NAME)
-            name = attr;
-        else if (nla_type(attr) == NFTA_EXPR_DATA)
-            data = attr;
-    }
-    if (!name || net_attr_str(name, text, sizeof(text)) < 0)
-        return NOT_OURS;
-    for (i = 0; i < ARRAY_SIZE(readers); i++)
-        if (strcmp(text, net_nft_kind_name(readers[i].kind)) == 0)
-            break;
-    if (i == ARRAY_SIZE(readers))
-        return NOT_OURS;
-    memset(e, 0, sizeof(*e));
-    e->kind = readers[i].kind;
-    if (!data)
-        return 0;
-    nla_for_each_nested(attr, data, left)
-    {
-        rc = readers[i].read(attr, e);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
-}
+#include "netlink/nft_read_expr.h"
 
 static const void *nft_header(const struct nlmsghdr *nlh, int nft_msg)
 {
@@ -290,10 +42,10 @@ int net_nft_read_gen(const struct nlmsghdr *nlh, struct net_nft_gen *out)
     {
         switch (nla_type(attr)) {
         case NFTA_GEN_ID:
-            rc |= get_be32(attr, &gen.id);
+            rc |= net_attr_be32(attr, &gen.id);
             break;
         case NFTA_GEN_PROC_PID:
-            rc |= get_be32(attr, &gen.pid);
+            rc |= net_attr_be32(attr, &gen.pid);
             break;
         case NFTA_GEN_PROC_NAME:
             rc |= net_attr_str(attr, gen.who, sizeof(gen.who));
@@ -345,7 +97,7 @@ int net_nft_read_table(const struct nlmsghdr *nlh, struct net_firewall *fw)
                 return -EBADMSG;
             break;
         case NFTA_TABLE_FLAGS:
-            if (get_be32(attr, &flags) < 0)
+            if (net_attr_be32(attr, &flags) < 0)
                 return -EBADMSG;
             break;
         case NFTA_TABLE_USERDATA:
@@ -374,7 +126,7 @@ static int chain_by_name(const struct nfgenmsg *hdr, const struct nlattr *attr,
     char name[NET_FW_NAME_SIZE];
 
     if (!attr || net_attr_str(attr, name, sizeof(name)) < 0)
-        return NOT_OURS;
+        return NET_NFT_NOT_OURS;
     for (enum net_fw_chain chain = 0; chain < NET_FW_CHAIN_NUM; chain++) {
         if (net_nft_chains[chain].family == hdr->nfgen_family &&
             strcmp(name, net_fw_chain_name(chain)) == 0) {
@@ -382,7 +134,7 @@ static int chain_by_name(const struct nfgenmsg *hdr, const struct nlattr *attr,
             return 0;
         }
     }
-    return NOT_OURS;
+    return NET_NFT_NOT_OURS;
 }
 
 static int read_hook(const struct nlattr *nest, const struct net_nft_chain *spec)
@@ -394,13 +146,13 @@ static int read_hook(const struct nlattr *nest, const struct net_nft_chain *spec
     {
         switch (nla_type(attr)) {
         case NFTA_HOOK_HOOKNUM:
-            rc = expect_be32(attr, spec->hook);
+            rc = net_nft_expect(attr, spec->hook);
             break;
         case NFTA_HOOK_PRIORITY:
-            rc = expect_be32(attr, (uint32_t)spec->priority);
+            rc = net_nft_expect(attr, (uint32_t)spec->priority);
             break;
         default:
-            rc = NOT_OURS;
+            rc = NET_NFT_NOT_OURS;
         }
         if (rc != 0)
             return rc;
@@ -416,13 +168,13 @@ static int read_chain_attrs(struct nlattr *const attrs[], const struct net_nft_c
     int rc;
 
     if (!attrs[NFTA_CHAIN_HOOK] || !attrs[NFTA_CHAIN_POLICY] || !attrs[NFTA_CHAIN_TYPE])
-        return NOT_OURS;
+        return NET_NFT_NOT_OURS;
     if (net_attr_str(attrs[NFTA_CHAIN_TYPE], type, sizeof(type)) < 0 ||
-        (attrs[NFTA_CHAIN_FLAGS] && get_be32(attrs[NFTA_CHAIN_FLAGS], &flags) < 0))
+        (attrs[NFTA_CHAIN_FLAGS] && net_attr_be32(attrs[NFTA_CHAIN_FLAGS], &flags) < 0))
         return -EBADMSG;
     if (strcmp(type, spec->type) != 0 || flags != NFT_CHAIN_BASE)
-        return NOT_OURS;
-    rc = expect_be32(attrs[NFTA_CHAIN_POLICY], NF_ACCEPT);
+        return NET_NFT_NOT_OURS;
+    rc = net_nft_expect(attrs[NFTA_CHAIN_POLICY], NF_ACCEPT);
     return rc == 0 ? read_hook(attrs[NFTA_CHAIN_HOOK], spec) : rc;
 }
 
@@ -450,7 +202,7 @@ int net_nft_read_chain(const struct nlmsghdr *nlh, struct net_firewall *fw, unsi
         rc = read_chain_attrs(attrs, &net_nft_chains[chain]);
     if (rc == 0)
         *chains |= 1U << chain;
-    else if (rc == NOT_OURS)
+    else if (rc == NET_NFT_NOT_OURS)
         fw->has_more = true;
     return rc < 0 ? rc : 0;
 }
@@ -465,16 +217,16 @@ static int read_rule(const struct nfgenmsg *hdr, struct nlattr *const attrs[],
     int left, rc = chain_by_name(hdr, attrs[NFTA_RULE_CHAIN], &chain);
 
     if (rc != 0 || !attrs[NFTA_RULE_EXPRESSIONS] || attrs[NFTA_RULE_COMPAT])
-        return rc < 0 ? rc : NOT_OURS;
+        return rc < 0 ? rc : NET_NFT_NOT_OURS;
     nla_for_each_nested(elem, attrs[NFTA_RULE_EXPRESSIONS], left)
     {
         if (n == NET_NFT_EXPRS_MAX)
-            return NOT_OURS;
-        rc = read_expr(elem, &exprs[n++]);
+            return NET_NFT_NOT_OURS;
+        rc = net_nft_read_expr(elem, &exprs[n++]);
         if (rc != 0)
             return rc;
     }
-    return net_nft_decompile(chain, exprs, n, out) ? 0 : NOT_OURS;
+    return net_nft_decompile(chain, exprs, n, out) ? 0 : NET_NFT_NOT_OURS;
 }
 
 int net_nft_read_rule(const struct nlmsghdr *nlh, struct net_firewall *fw)
@@ -491,7 +243,7 @@ int net_nft_read_rule(const struct nlmsghdr *nlh, struct net_firewall *fw)
     rc = read_rule(hdr, attrs, &rule);
     if (rc == 0)
         rc = net_firewall_add(fw, &rule);
-    if (rc == NOT_OURS || rc == -ENOSPC) {
+    if (rc == NET_NFT_NOT_OURS || rc == -ENOSPC) {
         fw->has_more = true;
         rc = 0;
     }
