@@ -69,7 +69,7 @@ ENCLAVE_SRC := enclave/main.c enclave/seal.c enclave/credential.c enclave/selfte
                $(ENCLAVE_CRYPTO) $(ENCLAVE_CORE) $(COMMON_BASE)
 DOOR        := enclave/link.c enclave/spawner.c
 
-NETLINK  := netlink/conn.c netlink/msg.c netlink/object.c netlink/link.c netlink/addr.c \
+NETLINK  := netlink/conn.c netlink/batch.c netlink/msg.c netlink/object.c netlink/link.c netlink/addr.c \
             netlink/route.c netlink/rule.c netlink/tun.c netlink/sysctl.c
 NETLINK  += netlink/tc.c netlink/tc_msg.c netlink/qdisc.c netlink/class.c \
             netlink/filter.c netlink/filter_parse.c netlink/tc_probe.c

@@ -1,5 +1,5 @@
 /*
- * One netlink connection: requests, their acknowledgements, dumps, batches and transactions.
+ * One netlink connection: requests, their acknowledgements, and dumps.
  *
  * Theory of operation: a request carries a sequence number; what the kernel answers carries it
  * too and ends either with NLMSG_ERROR (the acknowledgement, error 0 for success) or, for a dump,
@@ -35,25 +35,15 @@
 #include <netlink/socket.h>
 
 #include "common/cleanup.h"
+#include "netlink/conn_io.h"
 
-#define CONN_RCVBUF_BYTES   (4 << 20)
-#define CONN_SNDBUF_BYTES   (2 << 20)  /* a transaction travels in one piece */
-#define CONN_DATAGRAM_BYTES (64 << 10) /* the kernel fills at most 32 KiB at a time */
-#define CONN_ANSWER_MAX     ((size_t)64 << 20)
-#define CONN_DUMP_TRIES     16
-#define CONN_DRAIN_MAX      65536
-#define CONN_TIMEOUT_S      5
-#define CONN_ERRNO_MAX      4095
-
-struct net_conn {
-    struct nl_sock *sk;
-    int fd;
-    uint32_t port;
-    uint32_t seq;
-    bool stale;                    /* parts of an earlier answer may still wait in the socket */
-    const struct net_watch *watch; /* of the dump that is going on */
-    _Alignas(struct nlmsghdr) uint8_t datagram[CONN_DATAGRAM_BYTES];
-};
+#define CONN_RCVBUF_BYTES (4 << 20)
+#define CONN_SNDBUF_BYTES (2 << 20) /* a transaction travels in one piece */
+#define CONN_ANSWER_MAX   ((size_t)64 << 20)
+#define CONN_DUMP_TRIES   16
+#define CONN_DRAIN_MAX    65536
+#define CONN_TIMEOUT_S    5
+#define CONN_ERRNO_MAX    4095
 
 /* The messages of one answer, back to back, each aligned as netlink aligns them. */
 struct answer {
@@ -182,8 +172,7 @@ uint32_t net_conn_port(const struct net_conn *conn)
     return conn->port;
 }
 
-/* Return: bytes received, 0 for a datagram that is not the kernel's, or -errno. */
-static ssize_t conn_receive(struct net_conn *conn, int flags)
+ssize_t net_conn_receive(struct net_conn *conn, int flags)
 {
     struct sockaddr_nl from = {0};
     struct iovec iov = {.iov_base = conn->datagram, .iov_len = sizeof(conn->datagram)};
@@ -203,17 +192,16 @@ static ssize_t conn_receive(struct net_conn *conn, int flags)
     return n;
 }
 
-static void conn_drain(struct net_conn *conn)
+void net_conn_drain(struct net_conn *conn)
 {
     int n = 0;
 
-    while (n < CONN_DRAIN_MAX && conn_receive(conn, MSG_DONTWAIT) != -ETIMEDOUT)
+    while (n < CONN_DRAIN_MAX && net_conn_receive(conn, MSG_DONTWAIT) != -ETIMEDOUT)
         n++;
     conn->stale = false;
 }
 
-/* The next number for a request.  Return: its header, ready to be sent. */
-static struct nlmsghdr *conn_number(struct net_conn *conn, struct nl_msg *msg, int flags)
+struct nlmsghdr *net_conn_number(struct net_conn *conn, struct nl_msg *msg, int flags)
 {
     struct nlmsghdr *nlh = nlmsg_hdr(msg);
 
@@ -232,12 +220,30 @@ static int conn_send(struct net_conn *conn, struct nl_msg *msg, int flags)
     ssize_t n;
 
     if (conn->stale)
-        conn_drain(conn);
-    nlh = conn_number(conn, msg, flags);
+        net_conn_drain(conn);
+    nlh = net_conn_number(conn, msg, flags);
     do
         n = send(conn->fd, nlh, nlh->nlmsg_len, 0);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : 0;
+}
+
+int net_conn_next(const struct net_conn *conn, size_t len, size_t *at, const struct nlmsghdr **out,
+                  struct err *err)
+{
+    const struct nlmsghdr *nlh = (const void *)(conn->datagram + *at);
+    size_t step;
+
+    if (len - *at < sizeof(*nlh))
+        return 0;
+    if (nlh->nlmsg_len < sizeof(*nlh) || nlh->nlmsg_len > len - *at) {
+        err_set(err, -EBADMSG, "the kernel's answer has a broken length");
+        return -EBADMSG;
+    }
+    step = NLMSG_ALIGN(nlh->nlmsg_len);
+    *at += step < len - *at ? step : len - *at;
+    *out = nlh;
+    return 1;
 }
 
 /*
@@ -270,7 +276,7 @@ static int conn_verdict(const struct nlmsghdr *nlh, int error, size_t words, str
     return err_set(err, error, "%s", strerror(-error));
 }
 
-static int conn_error(const struct nlmsghdr *nlh, struct err *err)
+int net_conn_error(const struct nlmsghdr *nlh, struct err *err)
 {
     const struct nlmsgerr *ack = NLMSG_DATA(nlh);
     size_t words = NLMSG_LENGTH(sizeof(*ack));
@@ -309,17 +315,11 @@ static bool conn_disturbs(const struct net_conn *conn, const struct nlmsghdr *nl
 static int conn_take(struct net_conn *conn, size_t len, struct answer *answer, int *verdict,
                      struct err *err)
 {
+    const struct nlmsghdr *nlh;
     size_t at = 0;
+    int rc;
 
-    while (len - at >= sizeof(struct nlmsghdr)) {
-        const struct nlmsghdr *nlh = (const void *)(conn->datagram + at);
-        size_t step;
-        int rc;
-
-        if (nlh->nlmsg_len < sizeof(*nlh) || nlh->nlmsg_len > len - at)
-            return err_set(err, -EBADMSG, "the kernel's answer has a broken length");
-        step = NLMSG_ALIGN(nlh->nlmsg_len);
-        at += step < len - at ? step : len - at;
+    while ((rc = net_conn_next(conn, len, &at, &nlh, err)) > 0) {
         /* News of a change, or the end of an exchange that was given up earlier. */
         if (nlh->nlmsg_seq != conn->seq || nlh->nlmsg_pid != conn->port) {
             answer->interrupted = answer->interrupted || conn_disturbs(conn, nlh);
@@ -329,7 +329,7 @@ static int conn_take(struct net_conn *conn, size_t len, struct answer *answer, i
             answer->interrupted = true;
         switch (nlh->nlmsg_type) {
         case NLMSG_ERROR:
-            *verdict = conn_error(nlh, err);
+            *verdict = net_conn_error(nlh, err);
             return 1;
         case NLMSG_DONE:
             *verdict = conn_done(nlh, err);
@@ -343,7 +343,7 @@ static int conn_take(struct net_conn *conn, size_t len, struct answer *answer, i
                 return err_set(err, rc, "the kernel's answer is too large: %s", strerror(-rc));
         }
     }
-    return 0;
+    return rc;
 }
 
 static int conn_exchange(struct net_conn *conn, struct nl_msg *msg, int flags,
@@ -356,7 +356,7 @@ static int conn_exchange(struct net_conn *conn, struct nl_msg *msg, int flags,
         return err_set(err, rc, "cannot send to the kernel: %s", strerror(-rc));
     do {
         size_t before = answer->len;
-        ssize_t n = conn_receive(conn, 0);
+        ssize_t n = net_conn_receive(conn, 0);
 
         if (n < 0)
             rc = err_set(err, (int)n, "no answer from the kernel: %s", strerror((int)-n));
@@ -392,7 +392,7 @@ static void conn_late_news(struct net_conn *conn, struct answer *answer)
     const struct nlmsghdr *nlh = (const void *)conn->datagram;
 
     for (int i = 0; i < CONN_DRAIN_MAX; i++) {
-        ssize_t n = conn_receive(conn, MSG_DONTWAIT);
+        ssize_t n = net_conn_receive(conn, MSG_DONTWAIT);
 
         if (n == -ETIMEDOUT)
             break;
@@ -445,148 +445,4 @@ int net_dump(struct net_conn *conn, struct nl_msg *msg, int group, net_each *eac
              struct err *err)
 {
     return net_dump_watch(conn, msg, &(struct net_watch){.group = group}, each, ctx, err);
-}
-
-/* ---- batches and transactions ---------------------------------------------------------------- */
-
-struct batch {
-    uint32_t first; /* the numbers of the first and the last message */
-    uint32_t last;
-    uint32_t confirm; /* and of the one that is acknowledged when all goes well */
-    net_batch_refused *refused;
-    void *ctx;
-    bool done;
-};
-
-/* @iov: room for @n; @confirm: index of the message to be acknowledged. */
-static int batch_send(struct net_conn *conn, struct nl_msg *const *msgs, size_t n, size_t confirm,
-                      struct iovec *iov, struct batch *batch)
-{
-    struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n};
-    ssize_t sent;
-
-    if (conn->stale)
-        conn_drain(conn);
-    /* The numbers of one batch follow each other. */
-    if (conn->seq > UINT32_MAX - n)
-        conn->seq = 0;
-    batch->first = conn->seq + 1;
-    batch->confirm = batch->first + (uint32_t)confirm;
-    for (size_t i = 0; i < n; i++) {
-        struct nlmsghdr *nlh = conn_number(conn, msgs[i], i == confirm ? NLM_F_ACK : 0);
-
-        iov[i] = (struct iovec){.iov_base = nlh, .iov_len = NLMSG_ALIGN(nlh->nlmsg_len)};
-    }
-    batch->last = conn->seq;
-    do
-        sent = sendmsg(conn->fd, &mh, 0);
-    while (sent < 0 && errno == EINTR);
-    return sent < 0 ? -errno : 0;
-}
-
-/* The verdicts in one datagram. */
-static int batch_take(struct net_conn *conn, size_t len, struct batch *batch, struct err *err)
-{
-    size_t at = 0;
-
-    while (len - at >= sizeof(struct nlmsghdr)) {
-        const struct nlmsghdr *nlh = (const void *)(conn->datagram + at);
-        size_t step;
-        struct err why = {{0}};
-        int rc;
-
-        if (nlh->nlmsg_len < sizeof(*nlh) || nlh->nlmsg_len > len - at)
-            return err_set(err, -EBADMSG, "the kernel's answer has a broken length");
-        step = NLMSG_ALIGN(nlh->nlmsg_len);
-        at += step < len - at ? step : len - at;
-        if (nlh->nlmsg_pid != conn->port || nlh->nlmsg_type != NLMSG_ERROR ||
-            nlh->nlmsg_seq < batch->first || nlh->nlmsg_seq > batch->last)
-            continue;
-        rc = conn_error(nlh, &why);
-        if (rc < 0)
-            batch->refused(batch->ctx, nlh->nlmsg_seq - batch->first, rc, why.msg);
-        batch->done = batch->done || nlh->nlmsg_seq == batch->confirm;
-    }
-    return 0;
-}
-
-int net_batch(struct net_conn *conn, struct nl_msg *const *msgs, size_t n,
-              net_batch_refused *refused, void *ctx, struct err *err)
-{
-    struct batch batch = {.refused = refused, .ctx = ctx};
-    struct iovec iov[NET_BATCH_MAX];
-    int rc;
-
-    if (n == 0)
-        return 0;
-    if (n > NET_BATCH_MAX)
-        return err_set(err, -E2BIG, "a batch of %zu messages is too large", n);
-    rc = batch_send(conn, msgs, n, n - 1, iov, &batch);
-    if (rc < 0)
-        return err_set(err, rc, "cannot send to the kernel: %s", strerror(-rc));
-    while (rc == 0 && !batch.done) {
-        ssize_t got = conn_receive(conn, 0);
-
-        if (got < 0)
-            rc = err_set(err, (int)got, "no answer from the kernel: %s", strerror((int)-got));
-        else
-            rc = batch_take(conn, (size_t)got, &batch, err);
-    }
-    if (rc < 0)
-        conn->stale = true;
-    return rc;
-}
-
-/* Of a transaction's refusals the first says what is wrong: the others may follow from it. */
-struct refusal {
-    size_t i;
-    int rc;
-    struct err why;
-};
-
-static void note_first(void *ctx, size_t i, int rc, const char *why)
-{
-    struct refusal *first = ctx;
-
-    if (first->rc < 0 && first->i <= i)
-        return;
-    first->i = i;
-    first->rc = err_set(&first->why, rc, "%s", why);
-}
-
-/* The last message but the end is confirmed: the end itself is not, before Linux 6.10. */
-static int transaction_send(struct net_conn *conn, struct nl_msg *const *msgs, size_t n, bool end,
-                            struct batch *batch)
-{
-    struct iovec *iov = calloc(n, sizeof(*iov));
-    int rc = iov ? batch_send(conn, msgs, end ? n : n - 1, n - 2, iov, batch) : -ENOMEM;
-
-    free(iov);
-    return rc;
-}
-
-int net_transaction(struct net_conn *conn, struct nl_msg *const *msgs, size_t n, bool end,
-                    size_t *failed, struct err *err)
-{
-    struct refusal first = {.rc = 0};
-    struct batch batch = {.refused = note_first, .ctx = &first};
-    ssize_t got;
-    int rc;
-
-    *failed = n;
-    if (n < 2 || n > NET_TRANSACTION_MAX)
-        return err_set(err, -E2BIG, "a transaction of %zu messages cannot be", n);
-    rc = transaction_send(conn, msgs, n, end, &batch);
-    if (rc < 0)
-        return err_set(err, rc, "cannot send to the kernel: %s", strerror(-rc));
-    /* All answers were written within the send. */
-    while (rc == 0 && (got = conn_receive(conn, MSG_DONTWAIT)) >= 0)
-        rc = batch_take(conn, (size_t)got, &batch, err);
-    if (rc < 0)
-        return rc;
-    if (first.rc < 0) {
-        *failed = first.i;
-        return err_set(err, first.rc, "%s", first.why.msg);
-    }
-    return batch.done ? 0 : err_set(err, -EIO, "the kernel does not say whether it was done");
 }

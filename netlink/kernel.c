@@ -8,6 +8,7 @@
 
 #include "common/cleanup.h"
 #include "netlink/addr.h"
+#include "netlink/batch.h"
 #include "netlink/class.h"
 #include "netlink/conn.h"
 #include "netlink/filter.h"

@@ -10,6 +10,7 @@
 #include <netlink/msg.h>
 
 #include "common/cleanup.h"
+#include "netlink/batch.h"
 #include "netlink/conn.h"
 #include "netlink/msg.h"
 #include "netlink/nft_msg.h"
