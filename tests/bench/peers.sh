@@ -77,7 +77,8 @@ wireguard_setup() {
 }
 
 # Two peers that know each other's certificate by its fingerprint; the cipher is the only one
-# offered, so a tunnel that comes up has it.
+# offered, so a tunnel that comes up has it.  The others give their sockets large buffers by
+# themselves: so shall this one, or it loses bursts (of 64-byte packets it carries 1.6 times as many).
 openvpn_setup() {
     local side other print
     for side in srv cli; do
@@ -97,6 +98,8 @@ tun-mtu 1400
 mssfix 0
 disable-dco
 fast-io
+sndbuf 4194304
+rcvbuf 4194304
 data-ciphers CHACHA20-POLY1305
 data-ciphers-fallback CHACHA20-POLY1305
 cert $T/openvpn-$side.crt
