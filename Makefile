@@ -353,7 +353,7 @@ TEST_JOBS ?= 1
 tests: $(TESTS) $(HELPERS)
 
 check: $(UNIT_TESTS)
-	$(Q)$(RUN) -j $(TEST_JOBS) tests/layers.sh $(UNIT_TESTS)
+	$(Q)$(RUN) -j $(TEST_JOBS) tests/layers.sh tests/bench/check.sh $(UNIT_TESTS)
 
 # The whole suite: units, sealed process, namespaces, the sanitizers; static checks and fuzzers beside.
 test: deps
@@ -365,7 +365,7 @@ check-threads: $(UNIT_TESTS)
 	$(Q)TSAN_OPTIONS=report_thread_leaks=0 $(RUN) -j $(TEST_JOBS) $(UNIT_TESTS)
 
 test-quick: all tests
-	$(Q)$(RUN) -j $(TEST_JOBS) tests/layers.sh $(UNIT_TESTS) $(ENCLAVE_TESTS) $(NET_TESTS) \
+	$(Q)$(RUN) -j $(TEST_JOBS) tests/layers.sh tests/bench/check.sh $(UNIT_TESTS) $(ENCLAVE_TESTS) $(NET_TESTS) \
 	    $(filter-out $(if $(APART),$(MEASURING)),$(NET_SCRIPTS))
 
 test-measuring: all tests

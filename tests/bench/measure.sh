@@ -12,6 +12,12 @@ WMEM=$(sysctl -n net.core.wmem_max 2>/dev/null || echo 212992)
 # limits a stream to what it believes of the path, and it is measured and not the tunnel.
 TCP=cubic
 
+# alone: two benchmarks at once would measure each other
+alone() {
+    exec {LOCK}>/run/vpn-bench.lock || exit 1
+    flock -n "$LOCK" || { note "another benchmark is running"; exit 77; }
+}
+
 sample() { # METRIC VALUE
     [ -n "$2" ] || { problem "${TURN/ /, round }: no value for $1"; return 1; }
     echo "$TURN $1 $2" >>"$T/samples"
@@ -103,12 +109,13 @@ udp_max() {
     sample "$metric" $low
 }
 
-# cpu_time: ns on a core so far, all threads of the server side.  schedstat counts nanoseconds;
-# where the kernel lacks it, the clock ticks of stat do.  (%.0f, for mawk's %d ends at 2^31.)
+# cpu_time: ns on a core so far, all threads of the server side; fails when one of them is gone.
+# schedstat counts nanoseconds; where the kernel lacks it, the clock ticks of stat do.  (%.0f, for
+# mawk's %d ends at 2^31.)
 cpu_time() {
     local pid
+    for pid in "${SERVER_PIDS[@]}"; do kill -0 "$pid" 2>/dev/null || return 1; done
     for pid in "${SERVER_PIDS[@]}"; do
-        kill -0 "$pid" 2>/dev/null || return 1
         if [ -r "/proc/$pid/schedstat" ]; then
             cat /proc/"$pid"/task/*/schedstat
         else
@@ -138,15 +145,15 @@ tcp() {
     [ "$cpu" = - ] || [ ${#SERVER_PIDS[@]} = 0 ] || cpu_sample "$cpu" 1348 "$before"
 }
 
-# cpu METRIC OPTION...: the cost per 1400-byte packet at a fixed rate
+# cpu METRIC LOST-METRIC OPTION...: the cost per 1400-byte packet that arrives at a fixed rate, and
+# how many in a hundred do not: what was spent on them is in the cost
 cpu() {
-    local metric=$1 before lost
-    shift
+    local metric=$1 lost=$2 before
+    shift 2
     before=$(cpu_time)
     if iperf "$SECS" -u -l 1372 -b $((PPS * 1372 * 8)) -w "$UDP_WINDOW" "$@"; then
-        lost=$(iperf_get 'sprintf "%d", 100 * $r->{lost_packets} / ($r->{packets} || 1)')
-        [ "${lost:-0}" = 0 ] || note "    $metric: $lost % lost at $PPS packets per second"
         cpu_sample "$metric" 1372 "$before"
+        sample "$lost" "$(iperf_get 'sprintf "%.2f", 100 * $r->{lost_packets} / ($r->{packets} || 1)')"
     else
         sample "$metric" ''
     fi
