@@ -1,5 +1,5 @@
 #!/bin/bash
-# The benchmark's own arithmetic, and what it says, without measuring anything.
+# The benchmark's own arithmetic, what it says and what it refuses, without measuring anything.
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/../net/lib.sh"
 T=$(mktemp -d /tmp/vpn-test.XXXXXX)
@@ -74,4 +74,20 @@ kill $! 2>/dev/null
 wait $! 2>/dev/null
 cpu_of_the_dead() { ! cpu_time; }
 check "of who is dead there is none, rather than half" cpu_of_the_dead
+
+# ---- what is refused -----------------------------------------------------------------------------------
+
+# refused PROGRAM OPTION...: a wrong call, and a sentence for it
+refused() {
+    local rc
+    timeout 20 "$HERE/$1" "${@:2}" >"$T/refused" 2>&1
+    rc=$?
+    cat "$T/refused"
+    [ $rc = 64 ] && [ -s "$T/refused" ]
+}
+for wrong in 'run -n 0' 'run -t' 'run --tcp no-such' 'run --peers nobody' 'run --fast' 'sessions 0' 'sessions 1 many' 'handshakes -n 5' \
+    'handshakes -t 5 more' 'qos -t 0' 'qos --systems none,nobody' 'qos -u 2' 'qos --nothing'; do
+    # shellcheck disable=SC2086 # split on purpose
+    check "refused: $wrong" refused $wrong
+done
 finish
