@@ -87,7 +87,7 @@ static int set_up(void **state)
     to.remote.port = udp_bound_port(far);
     lane = &dp.lanes[0];
     lane->dp = &dp;
-    lane->area = calloc(1, sizeof(*lane->area));
+    lane->area = aligned_alloc(4096, (sizeof(*lane->area) + 4095) & ~(size_t)4095);
     assert_non_null(lane->area);
     for (uint32_t peer = ONE; peer <= OTHER; peer++) {
         peers_add(&dp.peers, peer, 0, INNER, &to, 1);
