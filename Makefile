@@ -111,7 +111,7 @@ SERVER_SRC += netlink/status_json.c
 SERVER_SRC += daemon/firewall.c daemon/netfilter.c daemon/forwarding.c
 CLIENT_SRC := client/firewall.c client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/tunnel_names.c client/login.c client/timers.c client/stale.c client/resolve.c client/dns.c client/routing.c client/netstate.c client/neighbours.c client/ability.c client/trust.c client/keeper.c client/pushed.c client/device_id.c $(PROFILE) common/helper.c \
               $(DATAPATH) $(DOOR) $(NETLINK) $(COMMON_BASE) $(COMMON_APP) $(COMMON_CONF)
-CLIENT_SRC += netlink/status_json.c
+CLIENT_SRC += netlink/status_json.c client/settle.c
 VPNCTL_SRC := client/vpnctl.c client/cmd.c client/cmd_status.c client/cmd_users.c \
               client/cmd_user.c client/cmd_kick.c client/cmd_qos.c client/cmd_identity.c client/password.c client/render.c \
               $(PROFILE) $(CONFIG) $(COMMON_BASE) common/log.c common/ctl.c common/ctl_call.c $(COMMON_CONF)
