@@ -63,7 +63,7 @@ COMMON_CONF += common/rate.c
 ENCLAVE_CRYPTO := enclave/aead.c enclave/noise.c enclave/replay.c enclave/handshake.c \
                   enclave/hs_initiator.c enclave/hs_handles.c enclave/hs_limit.c \
                   enclave/hs_payload.c enclave/hs_seen.c enclave/hs_users.c enclave/challenge.c
-ENCLAVE_CORE   := enclave/keystore.c enclave/transport.c enclave/worker.c enclave/dispatch.c \
+ENCLAVE_CORE   := enclave/keystore.c enclave/allow.c enclave/transport.c enclave/worker.c enclave/dispatch.c \
                   enclave/end.c enclave/secret.c
 ENCLAVE_SRC := enclave/main.c enclave/seal.c enclave/credential.c enclave/selftest.c \
                $(ENCLAVE_CRYPTO) $(ENCLAVE_CORE) $(COMMON_BASE)
@@ -255,14 +255,14 @@ $(eval $(call test,test_trust,unit,client/trust.c client/routing.c $(NET_PURE) $
 $(eval $(call test,test_helper,unit,common/helper.c client/resolve.c client/dns.c $(IP),libsodium libcares))
 $(eval $(call test,test_device_id,unit,client/device_id.c common/err.c))
 
-KEYSTORE := enclave/keystore.c enclave/replay.c enclave/transport.c enclave/aead.c
+KEYSTORE := enclave/keystore.c enclave/allow.c enclave/replay.c enclave/transport.c enclave/aead.c
 
 $(eval $(call test,test_ipc,unit,common/ipc.c))
 $(eval $(call test,test_ring,unit,common/ring.c common/bell.c))
 $(eval $(call test,test_epoch,unit))
 $(eval $(call test,test_link,unit,enclave/link.c common/ipc.c common/ring.c common/bell.c common/clock.c common/err.c))
 $(eval $(call test,test_inner,unit,common/inner.c common/ip.c common/wire.c))
-KEYSTORE_RIG := tests/unit/keystore_rig.c enclave/keystore.c enclave/replay.c common/ip.c common/clock.c
+KEYSTORE_RIG := tests/unit/keystore_rig.c enclave/keystore.c enclave/allow.c enclave/replay.c common/ip.c common/clock.c
 $(eval $(call test,test_keystore,unit,$(KEYSTORE_RIG),libsodium))
 $(eval $(call test,test_keystore_end,unit,$(KEYSTORE_RIG),libsodium))
 $(eval $(call test,test_keystore_allow,unit,$(KEYSTORE_RIG),libsodium))
@@ -458,9 +458,9 @@ build-fuzz/%.o: %.c | missing
 $(eval $(call fuzzer,fuzz_wire,common/wire.c common/mac.c,libsodium))
 $(eval $(call fuzzer,fuzz_control,common/control.c common/ip.c))
 $(eval $(call fuzzer,fuzz_handshake,$(HS),libsodium))
-$(eval $(call fuzzer,fuzz_ipc,enclave/dispatch.c enclave/keystore.c enclave/replay.c $(HS) common/ip.c common/clock.c common/ipc.c,libsodium))
-$(eval $(call fuzzer,fuzz_ring,enclave/worker.c enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c enclave/end.c enclave/secret.c common/ring.c common/bell.c common/clock.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
-$(eval $(call fuzzer,fuzz_transport,enclave/transport.c enclave/keystore.c enclave/replay.c enclave/aead.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
+$(eval $(call fuzzer,fuzz_ipc,enclave/dispatch.c enclave/keystore.c enclave/allow.c enclave/replay.c $(HS) common/ip.c common/clock.c common/ipc.c,libsodium))
+$(eval $(call fuzzer,fuzz_ring,enclave/worker.c enclave/transport.c enclave/keystore.c enclave/allow.c enclave/replay.c enclave/aead.c enclave/end.c enclave/secret.c common/ring.c common/bell.c common/clock.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
+$(eval $(call fuzzer,fuzz_transport,enclave/transport.c enclave/keystore.c enclave/allow.c enclave/replay.c enclave/aead.c common/control.c common/inner.c common/wire.c common/ip.c common/err.c,libsodium libgcrypt))
 $(eval $(call fuzzer,fuzz_gso,daemon/datapath/gso.c daemon/datapath/coalesce.c daemon/datapath/checksum.c common/inner.c common/ip.c common/wire.c))
 $(eval $(call fuzzer,fuzz_yaml,$(CONF) $(CONFIG) $(PROFILE),yaml-0.1 libsodium))
 $(eval $(call fuzzer,fuzz_ctl,common/ctl.c common/ctl_server.c common/err.c,jansson))

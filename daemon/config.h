@@ -20,7 +20,7 @@ struct conf_kind;
 #define CONFIG_PATH            "/etc/vpn/vpn.yaml"
 #define CONFIG_USERS_MAX       65536
 #define CONFIG_LISTEN_MAX      16
-/* Of all users together: the enclave has room for four times as many, see keystore.c. */
+/* Of all users together: the enclave has room for four times as many, see allow.c. */
 #define CONFIG_NETWORKS_MAX    4096
 #define CONFIG_PUSH_ROUTES_MAX 1024
 #define CONFIG_ROUTES_MAX      16384

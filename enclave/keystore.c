@@ -6,23 +6,20 @@
 #include <sodium.h>
 #include <string.h>
 
-/* Allowed prefixes of all users together. */
-#define MAX_ALLOW         16384
+#include "enclave/allow.h"
+
 /* next, current, previous, and one more that waits for its wipe. */
 #define SESSIONS_PER_PEER 4
 
 struct keystore {
-    uint32_t lanes, max_peers, max_sessions, max_ids, bucket_mask;
+    uint32_t lanes, max_peers, max_sessions, bucket_mask;
     pthread_mutex_t lock;
     struct epoch epoch;
     struct session *sessions; /* [0] is never used: number 0 means none */
     struct peer *peers;       /* [0] likewise */
     _Atomic uint32_t *by_index;
     uint32_t *by_device;
-    struct allow *allow;
-    _Atomic uint32_t *allow_head[IPC_ALLOW_ENDS]; /* per id */
-    uint32_t fresh_allow, free_allow, retired_allow;
-    struct epoch_snapshot allow_retired; /* of the youngest retired entry */
+    struct allow_table allow;
     uint32_t free_sessions, retired_sessions, free_peers, retired_peers;
     uint32_t fresh_session, fresh_peer; /* from here on never used yet */
     uint8_t device_hash_key[crypto_shorthash_KEYBYTES];
@@ -54,9 +51,7 @@ size_t keystore_size(uint32_t max_peers, uint32_t max_ids)
     return align64(sizeof(struct keystore)) +
            align64(count_sessions(max_peers) * sizeof(struct session)) +
            align64((max_peers + 1) * sizeof(struct peer)) +
-           2 * align64(buckets * sizeof(uint32_t)) +
-           align64((MAX_ALLOW + 1) * sizeof(struct allow)) +
-           IPC_ALLOW_ENDS * align64(max_ids * sizeof(uint32_t));
+           2 * align64(buckets * sizeof(uint32_t)) + align64(allow_size(max_ids));
 }
 
 static void *carve(uint8_t **at, size_t size)
@@ -71,26 +66,22 @@ struct keystore *keystore_new(void *mem, uint32_t lanes, uint32_t max_peers, uin
 {
     uint8_t *at = mem;
     struct keystore *ks = carve(&at, sizeof(*ks));
-    uint32_t buckets = count_buckets(max_peers), i;
+    uint32_t buckets = count_buckets(max_peers);
 
     ks->lanes = lanes;
     ks->epoch.readers = lanes;
     ks->max_peers = max_peers;
     ks->max_sessions = count_sessions(max_peers);
-    ks->max_ids = max_ids;
     ks->bucket_mask = buckets - 1;
     pthread_mutex_init(&ks->lock, NULL);
     ks->sessions = carve(&at, ks->max_sessions * sizeof(struct session));
     ks->peers = carve(&at, (max_peers + 1) * sizeof(struct peer));
     ks->by_index = carve(&at, buckets * sizeof(uint32_t));
     ks->by_device = carve(&at, buckets * sizeof(uint32_t));
-    ks->allow = carve(&at, (MAX_ALLOW + 1) * sizeof(struct allow));
-    for (i = 0; i < IPC_ALLOW_ENDS; i++)
-        ks->allow_head[i] = carve(&at, max_ids * sizeof(uint32_t));
+    allow_init(&ks->allow, carve(&at, allow_size(max_ids)), max_ids, &ks->epoch);
     randombytes_buf(ks->device_hash_key, sizeof(ks->device_hash_key));
     ks->fresh_session = 1;
     ks->fresh_peer = 1;
-    ks->fresh_allow = 1;
     return ks;
 }
 
@@ -409,81 +400,24 @@ void keystore_peers_remove_id(struct keystore *ks, uint32_t id)
 
 bool keystore_has_id(const struct keystore *ks, uint32_t id)
 {
-    return id < ks->max_ids;
-}
-
-static void reap_allow(struct keystore *ks)
-{
-    uint32_t n = ks->retired_allow;
-
-    if (!n || !epoch_passed(&ks->epoch, &ks->allow_retired))
-        return;
-    while (n) {
-        uint32_t next = ks->allow[n].list_next;
-
-        ks->allow[n].list_next = ks->free_allow;
-        ks->free_allow = n;
-        n = next;
-    }
-    ks->retired_allow = 0;
+    return id < ks->allow.max_ids;
 }
 
 int keystore_allow_add(struct keystore *ks, uint32_t id, enum ipc_allow_end end,
                        const struct ip_prefix *prefix)
 {
-    _Atomic uint32_t *head;
-    struct allow *a;
-    uint32_t n;
-
-    if (!keystore_has_id(ks, id) || end >= IPC_ALLOW_ENDS || !prefix->addr.family ||
-        prefix->len > ip_addr_bits(&prefix->addr))
-        return -EINVAL;
-    if (!ks->free_allow)
-        reap_allow(ks);
-    if (ks->free_allow) {
-        n = ks->free_allow;
-        ks->free_allow = ks->allow[n].list_next;
-    } else if (ks->fresh_allow <= MAX_ALLOW) {
-        n = ks->fresh_allow++;
-    } else {
-        return -ENOSPC;
-    }
-    head = &ks->allow_head[end][id];
-    a = &ks->allow[n];
-    a->prefix = *prefix;
-    atomic_store_explicit(&a->next, atomic_load_explicit(head, memory_order_relaxed),
-                          memory_order_relaxed);
-    atomic_store_explicit(head, n, memory_order_release);
-    return 0;
+    return allow_add(&ks->allow, id, end, prefix);
 }
 
 int keystore_allow_clear(struct keystore *ks, uint32_t id, enum ipc_allow_end end)
 {
-    uint32_t first, n;
-
-    if (!keystore_has_id(ks, id) || end >= IPC_ALLOW_ENDS)
-        return -EINVAL;
-    first = atomic_exchange_explicit(&ks->allow_head[end][id], 0, memory_order_acq_rel);
-    if (!first)
-        return 0;
-    for (n = first; n; n = atomic_load_explicit(&ks->allow[n].next, memory_order_relaxed)) {
-        ks->allow[n].list_next = ks->retired_allow;
-        ks->retired_allow = n;
-    }
-    epoch_snapshot(&ks->epoch, &ks->allow_retired);
-    return 0;
+    return allow_clear(&ks->allow, id, end);
 }
 
 bool keystore_allowed(struct keystore *ks, const struct session *s, enum ipc_allow_end end,
                       const struct ip_addr *addr)
 {
-    uint32_t n = atomic_load_explicit(&ks->allow_head[end][ks->peers[s->peer].user_id],
-                                      memory_order_acquire);
-
-    for (; n; n = atomic_load_explicit(&ks->allow[n].next, memory_order_acquire))
-        if (ip_prefix_contains(&ks->allow[n].prefix, addr))
-            return true;
-    return false;
+    return allow_holds(&ks->allow, ks->peers[s->peer].user_id, end, addr);
 }
 
 /* ---- wiping -------------------------------------------------------------------------------- */
@@ -519,7 +453,7 @@ void keystore_reap(struct keystore *ks, const struct clock *now, bool empty_peer
 {
     uint32_t *link;
 
-    reap_allow(ks);
+    allow_reap(&ks->allow);
     pthread_mutex_lock(&ks->lock);
     retire_expired(ks, now, empty_peers);
     for (link = &ks->retired_sessions; *link;) {

@@ -67,13 +67,6 @@ struct peer {
     struct epoch_snapshot retired;
 };
 
-/* One more allowed inner address, chained per user or tunnel and end. */
-struct allow {
-    struct ip_prefix prefix;
-    _Atomic uint32_t next;
-    uint32_t list_next; /* free or retired list; a reader on the old chain never sees it */
-};
-
 struct keystore;
 
 size_t keystore_size(uint32_t max_peers, uint32_t max_ids);
