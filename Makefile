@@ -234,7 +234,9 @@ $(eval $(call test,test_rekey,unit,$(HS) $(ENCLAVE_CORE) enclave/aead.c enclave/
     common/ipc.c common/ring.c common/bell.c common/inner.c common/control.c common/ip.c,libsodium libgcrypt))
 $(eval $(call test,test_icmp,unit,daemon/datapath/icmp.c daemon/datapath/checksum.c common/inner.c common/ip.c))
 $(eval $(call test,test_gso,unit,daemon/datapath/gso.c daemon/datapath/checksum.c))
-$(eval $(call test,test_coalesce,unit,daemon/datapath/coalesce.c daemon/datapath/gso.c daemon/datapath/checksum.c))
+COALESCE_RIG := tests/unit/coalesce_rig.c daemon/datapath/coalesce.c daemon/datapath/gso.c daemon/datapath/checksum.c
+$(eval $(call test,test_coalesce,unit,$(COALESCE_RIG)))
+$(eval $(call test,test_coalesce_mix,unit,$(COALESCE_RIG)))
 $(eval $(call test,test_superpackets,net,tests/net/tun_wire.c daemon/datapath/coalesce.c daemon/datapath/gso.c daemon/datapath/checksum.c))
 $(eval $(call test,test_offload,unit,daemon/datapath/offload.c common/err.c))
 # Beside lane.c, which its test and its fuzzer include.
