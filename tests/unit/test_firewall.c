@@ -11,14 +11,7 @@
 
 #include "common/cleanup.h"
 #include "netlink/firewall.h"
-
-static struct ip_prefix prefix(const char *text)
-{
-    struct ip_prefix out;
-
-    assert_int_equal(ip_prefix_parse(text, &out), 0);
-    return out;
-}
+#include "tests/unit/expect.h"
 
 static struct net_firewall table(void)
 {

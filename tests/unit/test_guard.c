@@ -9,14 +9,7 @@
 #include "client/firewall.h"
 #include "common/cleanup.h"
 #include "netlink/set.h"
-
-static struct ip_prefix prefix(const char *text)
-{
-    struct ip_prefix out;
-
-    assert_int_equal(ip_prefix_parse(text, &out), 0);
-    return out;
-}
+#include "tests/unit/expect.h"
 
 /* Each address by itself, whatever its length, and nothing for a tunnel that has none yet. */
 static void test_addresses(void **state)

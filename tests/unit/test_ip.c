@@ -10,6 +10,7 @@
 
 #include "common/cleanup.h"
 #include "common/ip.h"
+#include "tests/unit/expect.h"
 
 static struct ip_addr addr(const char *text)
 {
@@ -17,14 +18,6 @@ static struct ip_addr addr(const char *text)
 
     assert_int_equal(ip_addr_parse(text, &a), 0);
     return a;
-}
-
-static struct ip_prefix prefix(const char *text)
-{
-    struct ip_prefix p;
-
-    assert_int_equal(ip_prefix_parse(text, &p), 0);
-    return p;
 }
 
 static void test_addr_text(void **state)

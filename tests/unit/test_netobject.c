@@ -9,14 +9,7 @@
 #include "common/cleanup.h"
 #include "common/ip.h"
 #include "netlink/object.h"
-
-static struct ip_prefix prefix(const char *text)
-{
-    struct ip_prefix out;
-
-    assert_int_equal(ip_prefix_parse(text, &out), 0);
-    return out;
-}
+#include "tests/unit/expect.h"
 
 static void test_ifname(void **state)
 {

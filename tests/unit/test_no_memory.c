@@ -19,6 +19,7 @@
 #include "common/cleanup.h"
 #include "netlink/noun.h"
 #include "netlink/reconcile.h"
+#include "tests/unit/expect.h"
 #include "tests/unit/fake_kernel.h"
 #include "tests/unit/short_memory.h"
 
@@ -33,14 +34,6 @@ static bool drift_told;
 
 /* ---- what is wanted ----------------------------------------------------------------------------
  */
-
-static struct ip_prefix prefix(const char *text)
-{
-    struct ip_prefix out;
-
-    assert_int_equal(ip_prefix_parse(text, &out), 0);
-    return out;
-}
 
 static void add_firewall(struct net_set *set, unsigned int n)
 {

@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "netlink/apply.h"
 #include "netlink/noun.h"
+#include "tests/unit/expect.h"
 #include "tests/unit/fake_kernel.h"
 
 static const struct net_owner owner = {.protocol = 86, .alias = "vpn-server", .table = "vpn"};
@@ -37,14 +38,6 @@ static int teardown(void **state)
     net_set_free(wish);
     fake_clear(&fake);
     return 0;
-}
-
-static struct ip_prefix prefix(const char *text)
-{
-    struct ip_prefix out;
-
-    assert_int_equal(ip_prefix_parse(text, &out), 0);
-    return out;
 }
 
 static void want_link(const char *name, const char *kind)
