@@ -13,7 +13,10 @@
 
 #include "daemon/datapath/lane.h"
 
-/* How long a lane waits for room in a full socket before it drops: less than a scheduler tick. */
+/*
+ * How long a lane waits for room in a full socket before it drops: less than a scheduler tick, and
+ * once in a batch, for it has other users.
+ */
 #define SEND_WAIT_MS 2
 /* Runs looked at for a peer's newest: more peers than that in one batch send less together. */
 #define LOOK_BACK    8
@@ -84,9 +87,10 @@ static void outlet_cut(struct outlet *o, bool cut)
 /* A datagram, or a run of them, that could not leave.  Return: true to try it once more. */
 static bool try_again(struct lane *l, struct outlet *o, const struct msghdr *mh, uint32_t handle)
 {
-    if ((errno == EAGAIN || errno == ENOBUFS) && !o->waited && wait_writable(o->fd)) {
+    if ((errno == EAGAIN || errno == ENOBUFS) && !o->waited) {
         o->waited = true;
-        return true;
+        if (wait_writable(o->fd))
+            return true;
     }
     if (errno == EMSGSIZE && !o->cut) {
         if (!refused_size(l, mh->msg_iov->iov_base, handle))

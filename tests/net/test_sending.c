@@ -3,10 +3,11 @@
  *
  * A device has become too small for them: DATA is cut by the network, a probe of the path never is.
  * A device has no checksum offload: before Linux 6.10 that refuses UDP_SEGMENT, although the kernel
- * has it.
+ * has it.  A device does not keep up: what has no room is dropped, and nobody waits for long.
  *
  *      lane's socket ──┬── lo, 1300 bytes ── the peers' socket
- *                      └── tun0, 192.0.2.1, a bare device ── what is read from it
+ *                      ├── tun0, 192.0.2.1, a bare device ── what is read from it
+ *                      └── tap0, 198.51.100.1, where nobody says who has the others' addresses
  */
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -38,7 +39,7 @@
 
 static struct datapath dp;
 static struct lane *lane;
-static int far, tun;
+static int far, tuns[2];
 
 static void set_lo(void)
 {
@@ -52,21 +53,32 @@ static void set_lo(void)
 }
 
 /* No vnet header, and TUNSETOFFLOAD was never called: this device can do nothing by itself. */
-static void set_tun(void)
+static void set_device(int fd, const char *name, short mode, uint32_t host)
 {
-    struct ifreq ifr = {.ifr_name = "tun0", .ifr_flags = IFF_TUN | IFF_NO_PI};
+    struct ifreq ifr = {.ifr_flags = (short)(mode | IFF_NO_PI)};
     struct sockaddr_in *address = (struct sockaddr_in *)&ifr.ifr_addr;
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    int ctl = socket(AF_INET, SOCK_DGRAM, 0);
 
-    assert_int_equal(ioctl(tun, TUNSETIFF, &ifr), 0);
-    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201U)};
-    assert_int_equal(ioctl(fd, SIOCSIFADDR, &ifr), 0);
+    strcpy(ifr.ifr_name, name);
+    assert_int_equal(ioctl(fd, TUNSETIFF, &ifr), 0);
+    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(host)};
+    assert_int_equal(ioctl(ctl, SIOCSIFADDR, &ifr), 0);
     address->sin_addr.s_addr = htonl(0xffffff00U);
-    assert_int_equal(ioctl(fd, SIOCSIFNETMASK, &ifr), 0);
+    assert_int_equal(ioctl(ctl, SIOCSIFNETMASK, &ifr), 0);
     ifr.ifr_flags = IFF_UP;
-    assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
-    assert_int_equal(fcntl(tun, F_SETFL, O_NONBLOCK), 0);
-    close(fd);
+    assert_int_equal(ioctl(ctl, SIOCSIFFLAGS, &ifr), 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    close(ctl);
+}
+
+static int set_devices(void **state)
+{
+    (void)state;
+    clock_init(0);
+    set_lo();
+    set_device(tuns[0], "tun0", IFF_TUN, 0xc0000201U);
+    set_device(tuns[1], "tap0", IFF_TAP, 0xc6336401U);
+    return 0;
 }
 
 static int set_up(void **state)
@@ -77,7 +89,6 @@ static int set_up(void **state)
     struct err err;
 
     (void)state;
-    set_lo();
     assert_int_equal(datapath_init(&dp, DP_SERVER, 1, 16, 4, &err), 0);
     dp.sockets[0][0] = udp_open(&any, false, 0, &err);
     far = udp_open(&loopback, false, 0, &err);
@@ -177,13 +188,12 @@ static void test_bare_device(void **state)
     uint8_t packet[MESSAGE];
 
     (void)state;
-    set_tun();
     peer_place(peers_get(&dp.peers, ONE), &to);
     for (unsigned int i = 0; i < 3; i++)
         put(i, WIRE_DATA, ONE);
     lane_sealed(lane, 0, 3);
     for (unsigned int i = 0; i < 3;) {
-        const ssize_t len = read(tun, packet, sizeof(packet));
+        const ssize_t len = read(tuns[0], packet, sizeof(packet));
 
         assert_true(len > 0);
         if (packet[0] != 0x45) /* the kernel looks for IPv6 neighbours */
@@ -198,6 +208,34 @@ static void test_bare_device(void **state)
                                                                              : "is refused by");
 }
 
+/*
+ * A batch for many peers and a socket that is full, of what waits for the neighbour's answer: the
+ * lane has others to serve.
+ */
+static void test_full_socket(void **state)
+{
+    const struct path to = {
+        .remote = {.addr = {.family = 4, .bytes = {198, 51, 100, 2}}, .port = 9}};
+    const int small = 4096;
+    uint64_t start, ms;
+
+    (void)state;
+    assert_int_equal(setsockopt(dp.sockets[0][0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    peers_remove(&dp.peers, ONE);
+    peers_remove(&dp.peers, OTHER);
+    for (unsigned int i = 0; i < RING_PACKETS / 4; i++) {
+        peers_add(&dp.peers, ONE + i, 0, INNER, &to, 1);
+        atomic_store(&peers_get(&dp.peers, ONE + i)->whole, INNER);
+        put(i, WIRE_DATA, ONE + i);
+    }
+    start = clock_mono_ms();
+    lane_sealed(lane, 0, RING_PACKETS / 4);
+    ms = clock_mono_ms() - start;
+    assert_true(atomic_load(&lane->stats.drops[DP_DROP_SEND]) > RING_PACKETS / 8);
+    if (ms > 30) /* 2 are meant; for each of them it would be 64 at most */
+        fail_msg("the lane stood still for %u ms", (unsigned int)ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,13 +243,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_two_peers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_segmentation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bare_device, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full_socket, set_up, tear_down),
     };
     int rc = netns_enter();
 
     if (rc == 0)
-        rc = netns_open_tuns(&tun, 1);
+        rc = netns_open_tuns(tuns, 2);
     if (rc)
         return rc;
     cmocka_set_message_output(CM_OUTPUT_TAP);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, set_devices, NULL);
 }
