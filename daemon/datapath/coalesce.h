@@ -69,9 +69,8 @@ void coalesce_begin(struct coalesce *c);
 /**
  * coalesce_add() - one more packet
  * @packet: an IP packet whose total length is @len, as inner_parse() found it; stays the caller's,
- *          with GSO_HEADER_LEN bytes of room before it, until the batch is over.  It may lie in
- *          memory that others write to: no more than @len bytes of it are touched, whatever they
- * are
+ *          with GSO_HEADER_LEN bytes of room before it, until the batch is over.  Others may write
+ *          to it meanwhile: no more than @len bytes are touched, whatever they say
  * @target: packets with different targets (devices) are never merged
  * @what: COALESCE_…, may it be merged?
  *
