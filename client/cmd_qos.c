@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,18 @@ static const char *const titles[] = {
     "USER", "CLASS", "", "RATE", "CEIL", "NOW", "", "SENT", "DROPPED", "DELAY",
 };
 static const char *const directions[] = {"download", "upload"};
+
+/* The terminal that --watch fills again and again; 0 rows: none, and everything is printed. */
+struct window {
+    size_t rows, cols;
+};
+
+/* A leaf in the order of the table. */
+struct place {
+    const json_t *leaf;
+    uint64_t current; /* in both directions */
+    size_t index;
+};
 
 static void sleep_ms(long ms)
 {
@@ -152,43 +165,125 @@ static void rows(struct render_table *table, const json_t *leaf)
     }
 }
 
-static void headline(const struct cmd *cmd, const json_t *reply)
+static struct window window_get(const struct cmd *cmd)
+{
+    struct winsize ws = {0};
+
+    if (!cmd->watch || !isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) < 0)
+        return (struct window){0};
+    return (struct window){.rows = ws.ws_row, .cols = ws.ws_col};
+}
+
+/* Rows of the window that a line so wide takes. */
+static size_t rows_of(const struct window *window, size_t width)
+{
+    return window->cols && width ? (width - 1) / window->cols + 1 : 1;
+}
+
+/* Return: how many rows of the window it took. */
+static size_t headline(const struct cmd *cmd, const json_t *reply, const struct window *window)
 {
     const json_t *reasons = json_object_get(reply, "reasons");
-    char total[RATE_STRLEN], promised[RATE_STRLEN];
-    size_t i;
+    char total[RATE_STRLEN], promised[RATE_STRLEN], text[160];
+    size_t i, width = 0, taken;
     json_t *reason;
 
     for (size_t d = 0; d < ARRAY_SIZE(directions); d++) {
         const json_t *json = json_object_get(reply, directions[d]);
 
         render_text(stdout, cmd->color, RENDER_STYLE_BOLD, directions[d]);
-        printf(" %s, guaranteed to those connected %s%s%s",
-               rate_short(cmd_int(json, "total"), total),
-               rate_short(cmd_int(json, "promised"), promised),
-               json_is_true(json_object_get(json, "scaled")) ? " (scaled to fit)" : "",
-               d == 0 ? "; " : "");
+        snprintf(text, sizeof(text), " %s, guaranteed to those connected %s%s; ",
+                 rate_short(cmd_int(json, "total"), total),
+                 rate_short(cmd_int(json, "promised"), promised),
+                 json_is_true(json_object_get(json, "scaled")) ? " (scaled to fit)" : "");
+        fputs(text, stdout);
+        width += strlen(directions[d]) + strlen(text);
     }
-    printf("; leaf %s\n", cmd_text(reply, "leaf"));
+    snprintf(text, sizeof(text), "leaf %s", cmd_text(reply, "leaf"));
+    puts(text);
+    taken = rows_of(window, width + strlen(text));
     json_array_foreach(reasons, i, reason)
     {
         render_text(stdout, cmd->color, RENDER_STYLE_WARN, json_string_value(reason));
         putchar('\n');
+        taken += rows_of(window, render_width(json_string_value(reason)));
     }
+    return taken;
+}
+
+static int busier_first(const void *a, const void *b)
+{
+    const struct place *pa = a, *pb = b;
+
+    if (pa->current != pb->current)
+        return pa->current > pb->current ? -1 : 1;
+    return (pa->index > pb->index) - (pa->index < pb->index);
+}
+
+/* As they come; but the first is everybody who has no class: they come last. */
+static void places_fill(struct place *places, const json_t *leaves, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const json_t *leaf = json_array_get(leaves, (i + 1) % n);
+
+        places[i] = (struct place){.leaf = leaf, .index = i};
+        for (size_t d = 0; d < ARRAY_SIZE(directions); d++)
+            places[i].current += cmd_int(json_object_get(leaf, directions[d]), "current");
+    }
+}
+
+/* How many of @n leaves there is room for, below @taken rows, the titles, and above the cursor. */
+static size_t leaves_fit(const struct window *window, size_t taken, const json_t *leaf, size_t n)
+{
+    size_t each = 0, used = taken + 2;
+
+    for (size_t d = 0; d < ARRAY_SIZE(directions); d++)
+        each += json_object_get(leaf, directions[d]) != NULL;
+    if (window->rows == 0 || each == 0 || used + n * each <= window->rows)
+        return n;
+    used++; /* how many more there are */
+    return used + each <= window->rows ? (window->rows - used) / each : 1;
+}
+
+/* Return: the table of @fit leaves, or NULL without memory. */
+static struct render_table *table_of(const json_t *leaves, size_t fit)
+{
+    struct render_table *table = render_table_new(titles, ARRAY_SIZE(titles), NUMBER_COLUMNS);
+    const size_t n = json_array_size(leaves);
+    struct place *places = calloc(n + 1, sizeof(*places));
+
+    if (!table || !places) {
+        render_table_free(table);
+        free(places);
+        return NULL;
+    }
+    places_fill(places, leaves, n);
+    if (fit < n)
+        qsort(places, n, sizeof(*places), busier_first);
+    for (size_t i = 0; i < fit; i++)
+        rows(table, places[i].leaf);
+    free(places);
+    return table;
 }
 
 static int print_qos(const struct cmd *cmd, const json_t *reply)
 {
-    struct render_table *table = render_table_new(titles, ARRAY_SIZE(titles), NUMBER_COLUMNS);
     const json_t *leaves = json_object_get(reply, "leaves");
+    const size_t n = json_array_size(leaves);
+    const struct window window = window_get(cmd);
+    const size_t taken = headline(cmd, reply, &window);
+    const size_t fit = leaves_fit(&window, taken, json_array_get(leaves, 0), n);
+    int rc;
 
-    headline(cmd, reply);
-    /* The first is everybody who has no class: they come last. */
-    for (size_t i = 1; table && i < json_array_size(leaves); i++)
-        rows(table, json_array_get(leaves, i));
-    if (table && json_array_size(leaves))
-        rows(table, json_array_get(leaves, 0));
-    return cmd_table_print(cmd, table);
+    /* A row that is too wide is cut rather than continued. */
+    if (window.rows)
+        fputs("\033[?7l", stdout);
+    rc = cmd_table_print(cmd, table_of(leaves, fit));
+    if (window.rows)
+        fputs("\033[?7h", stdout);
+    if (fit < n)
+        printf("and %zu more, no busier than these\n", n - fit);
+    return rc;
 }
 
 static int show(const struct cmd *cmd, const json_t *reply)
@@ -208,12 +303,15 @@ static int show(const struct cmd *cmd, const json_t *reply)
 
 int cmd_qos(const struct cmd *cmd)
 {
+    static char screen[1 << 16]; /* drawn in one go */
     json_t *before = NULL, *after = NULL;
     struct err err;
     int rc = cmd_ask(cmd, "qos", &before, &err);
 
     if (rc < 0)
         return cmd_fail(cmd, rc, &err);
+    if (cmd->watch)
+        setvbuf(stdout, screen, _IOFBF, sizeof(screen));
     do {
         sleep_ms(cmd->watch ? WATCH_MS : SAMPLE_MS);
         rc = cmd_ask(cmd, "qos", &after, &err);

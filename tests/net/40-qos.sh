@@ -159,6 +159,17 @@ check "vpnctl -j qos: bob's rate" [ "$(leaf_json bob rate)" = 1000000 ]
 check "vpnctl -j qos: what bob has received" [ "$(leaf_json bob bytes)" -gt 500000 ]
 check "vpnctl qos: a row for each direction" \
     sh -c "grep -A1 -E '^alice +vip +down +8.00 Mbit/s +12.0 Mbit/s' $T/qos.txt | grep -qE '^ +up +3.00 Mbit/s'"
+# A window of 8 rows has room for one or two leaves of three, and for how many more there are.
+watch_in() { # ROWS
+    script -qc "stty rows $1 cols 200; exec timeout 2.5 ip netns exec $SRV $BIN/vpnctl qos --watch -s $T/etc/vpn.sock" \
+        "$T/screens" >/dev/null 2>&1 </dev/null
+    perl -0777 -ne '@screens = split /\e\[H\e\[J/; print $screens[1]' "$T/screens" >"$T/screen"
+}
+watch_in 8
+check "vpnctl qos --watch fills a window and no more" \
+    sh -c "grep -q '^alice ' $T/screen && grep -qE 'and [12] more' $T/screen && [ \$(wc -l <$T/screen) -lt 8 ]"
+watch_in 40
+check "a large one shows all" sh -c "grep -q 'others' $T/screen && ! grep -q ' more' $T/screen"
 check "the log says so" grep -q 'QoS initialized: download 20mbit, upload 10mbit, 2 classes' "$T/server.log"
 check "vpnctl status: rates are in force" grep -qE '^  rates +active, leaf (fq_codel|bfifo)' "$T/status.txt"
 
