@@ -79,6 +79,7 @@ static void leaf_rates(struct qos_leaf *leaf, const struct config_class *cls,
 {
     snprintf(leaf->cls, sizeof(leaf->cls), "%s", cls->name);
     leaf->priority = cls->priority;
+    leaf->fixed = cls->shared || cls->guaranteed;
     for (int d = 0; d < QOS_DIRECTIONS; d++) {
         const struct config_rates *rates = rates_of(cls, (enum qos_direction)d);
 
@@ -218,15 +219,6 @@ static void leaves_fill(struct qos_tree *tree, const struct config *config,
 
 /* ---- rates --------------------------------------------------------------------------------- */
 
-static bool leaf_is_fixed(const struct config *config, const struct qos_leaf *leaf)
-{
-    for (size_t i = 0; i < config->qos.n_classes; i++) {
-        if (strcmp(config->qos.classes[i].name, leaf->cls) == 0)
-            return config->qos.classes[i].guaranteed || config->qos.classes[i].shared;
-    }
-    return false;
-}
-
 /* @value times @num over @den, without overflow for rates. */
 static uint64_t scale(uint64_t value, uint64_t num, uint64_t den)
 {
@@ -243,13 +235,13 @@ static uint64_t at_least_floor(uint64_t rate)
  * leaf a little of the rest.  If there is not, that little comes before the others, who get as many
  * parts of theirs as are left.
  */
-static void share_out(struct qos_tree *tree, const struct config *config, int d)
+static void share_out(struct qos_tree *tree, int d)
 {
     uint64_t total = tree->total[d], fixed = 0, elastic = 0, left, rest;
     struct qos_leaf *others = &tree->leaves[0];
 
     for (size_t i = 1; i < tree->n_leaves; i++) {
-        if (leaf_is_fixed(config, &tree->leaves[i]))
+        if (tree->leaves[i].fixed)
             fixed += tree->leaves[i].promised[d];
         else
             elastic += tree->leaves[i].promised[d];
@@ -265,7 +257,7 @@ static void share_out(struct qos_tree *tree, const struct config *config, int d)
     for (size_t i = 1; tree->scaled[d] && i < tree->n_leaves; i++) {
         struct qos_leaf *leaf = &tree->leaves[i];
 
-        if (!leaf_is_fixed(config, leaf))
+        if (!leaf->fixed)
             leaf->rate[d] = at_least_floor(scale(leaf->promised[d], left - rest, elastic));
     }
     for (size_t i = 0; i < tree->n_leaves; i++) {
@@ -402,7 +394,7 @@ int qos_tree_build(const struct config *config, const struct qos_support *suppor
     leaves_fill(tree, config, members, n_members, minors);
     tree->n_ready = tree->n_leaves;
     for (int d = 0; d < QOS_DIRECTIONS; d++)
-        share_out(tree, config, d);
+        share_out(tree, d);
     entries_fill(tree, config, sessions, n, members, n_members, minors);
     free(members);
     *out = tree;

@@ -88,6 +88,7 @@ struct qos_leaf {
                                                          : WIRE_USER_MAX + 1];
     char cls[CONFIG_CLASS_NAME_SIZE]; /* empty: the default leaf */
     bool shared;
+    bool fixed;      /* what it was promised is never scaled */
     uint32_t users;  /* connected */
     uint32_t group;  /* nested: handle of the class at the root that leads to it; else 0 */
     uint32_t handle; /* of its class */
