@@ -106,7 +106,7 @@ SERVER_SRC := daemon/main.c daemon/server.c daemon/session.c daemon/session_chan
 SERVER_SRC += daemon/change.c daemon/choose.c daemon/config_diff.c daemon/confirm.c daemon/ctl_config.c \
               daemon/desired.c daemon/events.c daemon/follow.c daemon/history.c daemon/history_file.c \
               daemon/keeper.c daemon/listen.c
-SERVER_SRC += daemon/history_record.c daemon/shaper.c $(QOS)
+SERVER_SRC += daemon/history_record.c daemon/shaper.c daemon/shaper_report.c $(QOS)
 SERVER_SRC += netlink/status_json.c
 SERVER_SRC += daemon/firewall.c daemon/netfilter.c daemon/forwarding.c
 CLIENT_SRC := client/firewall.c client/vpn-client.c client/client.c client/client_ctl.c client/tunnel.c client/tunnel_net.c client/tunnel_names.c client/login.c client/timers.c client/stale.c client/resolve.c client/dns.c client/routing.c client/netstate.c client/neighbours.c client/ability.c client/trust.c client/keeper.c client/pushed.c client/device_id.c $(PROFILE) common/helper.c \

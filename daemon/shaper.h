@@ -11,8 +11,11 @@
 #include "common/err.h"
 
 struct config;
+struct net_conn;
 struct net_set;
 struct problems;
+struct qos_support;
+struct qos_tree;
 struct server;
 struct shaper;
 
@@ -59,5 +62,14 @@ json_t *shaper_status(struct server *s);
 
 /** shaper_report() - the whole table, for `vpnctl qos`.  A reply, or NULL without memory. */
 json_t *shaper_report(struct server *s);
+
+/* ---- between shaper.c and shaper_report.c ---- */
+
+/** shaper_tree() - what @config makes of those who are connected now.  Return: 0 or -ENOMEM. */
+int shaper_tree(struct server *s, const struct config *config, struct qos_tree **tree);
+/** shaper_conn() - its own, by which counters are read. */
+struct net_conn *shaper_conn(const struct server *s);
+/** shaper_support() - what this kernel can do, once shaper_tree() was called. */
+const struct qos_support *shaper_support(const struct server *s);
 
 #endif
