@@ -182,6 +182,12 @@ IP := common/ip.c common/err.c
 
 $(eval $(call helper,aead,bench,enclave/aead.c,libsodium libgcrypt))
 $(eval $(call helper,without,net))
+# Loaded into a program, not linked with it.
+HELPERS += $(B)/tests/net/lacking.so
+$(B)/tests/net/lacking.so: tests/net/lacking.c
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -fPIC -shared -o $@ $<
 $(eval $(call helper,flood,net,common/mac.c common/wire.c common/cred.c common/err.c,libsodium))
 $(eval $(call test,test_netobject,unit,netlink/object.c common/ip.c))
 $(eval $(call test,test_firewall,unit,netlink/firewall.c netlink/object.c common/ip.c))

@@ -217,6 +217,11 @@ const char *keeper_clash(struct server *s, enum net_kind kind, char *buf)
     return NULL;
 }
 
+const struct net_plan *keeper_last(const struct server *s)
+{
+    return net_reconciler_last(s->keeper->engine);
+}
+
 static bool clashes(const struct net_plan *plan, const struct net_object *want)
 {
     for (size_t i = 0; i < plan->n_clashes; i++)

@@ -74,6 +74,8 @@ const struct net_waiting *keeper_waits(struct server *s, const struct net_object
  * Return: the sentence, in @buf, or NULL.
  */
 const char *keeper_clash(struct server *s, enum net_kind kind, char *buf);
+/** keeper_last() - what the last run left: waiting, clashing, not as wanted.  NULL: none yet. */
+const struct net_plan *keeper_last(const struct server *s);
 /**
  * keeper_apply() - carry out @set, wholly or not at all but for old clashes
  * @set: taken over on success

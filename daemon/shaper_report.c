@@ -5,6 +5,7 @@
 #include "daemon/shaper.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,29 +15,87 @@
 #include "netlink/class.h"
 #include "netlink/conn.h"
 #include "netlink/link.h"
+#include "netlink/noun.h"
 #include "netlink/plan.h"
 #include "netlink/qdisc.h"
+#include "netlink/set.h"
+
+/* What an object of the kernel is for: a direction, or QOS_DIRECTIONS for something else. */
+static enum qos_direction direction_of(const struct qos_tree *tree, const struct net_object *object)
+{
+    bool incoming = false; /* what the TUN receives is led to the ifb */
+
+    switch (object->kind) {
+    case NET_KIND_LINK:
+        return strcmp(object->link.name, tree->device[QOS_UPLOAD]) == 0 ? QOS_UPLOAD
+                                                                        : QOS_DIRECTIONS;
+    case NET_KIND_QDISC:
+        incoming = object->qdisc.parent == NET_TC_INGRESS;
+        break;
+    case NET_KIND_FILTER:
+        incoming = object->filter.parent == NET_TC_INGRESS_HANDLE;
+        break;
+    case NET_KIND_CLASS:
+        break;
+    default:
+        return QOS_DIRECTIONS;
+    }
+    if (strcmp(object->dev, tree->device[QOS_UPLOAD]) == 0)
+        return QOS_UPLOAD;
+    if (strcmp(object->dev, tree->device[QOS_DOWNLOAD]) != 0)
+        return QOS_DIRECTIONS;
+    return incoming ? QOS_UPLOAD : QOS_DOWNLOAD;
+}
+
+/* The first object of a direction's tree that is not there as wanted, and why; or NULL. */
+static const char *obstacle(struct server *s, const struct qos_tree *tree, enum qos_direction d,
+                            char text[NET_OP_FORMAT_SIZE])
+{
+    const struct net_plan *last = keeper_last(s);
+    char object[NET_FORMAT_SIZE];
+
+    /* Without the sign in front. */
+    for (size_t i = 0; last && i < last->n_clashes; i++)
+        if (direction_of(tree, last->clashes[i].want) == d)
+            return net_clash_format(&last->clashes[i], text) + 2;
+    for (size_t i = 0; last && i < last->n_ops; i++) {
+        const struct net_op *op = &last->ops[i];
+
+        if (!op->want || direction_of(tree, op->want) != d)
+            continue;
+        snprintf(text, NET_OP_FORMAT_SIZE, "%s is not set (the log says why)",
+                 net_object_format(op->want, object));
+        return text;
+    }
+    for (size_t i = 0; last && i < last->n_waiting; i++)
+        if (direction_of(tree, last->waiting[i].want) == d)
+            return net_waiting_format(&last->waiting[i], text) + 2;
+    return NULL;
+}
 
 static json_t *status_of(struct server *s, const struct qos_tree *tree)
 {
-    char said[QOS_COMPLAINTS_MAX][QOS_COMPLAINT_SIZE];
+    static const char *const names[] = {"download", "upload"};
+    char said[QOS_COMPLAINTS_MAX][QOS_COMPLAINT_SIZE], text[NET_OP_FORMAT_SIZE];
     size_t n = qos_complaints(s->config, shaper_support(s), tree, said);
-    char text[NET_OP_FORMAT_SIZE];
-    /* The only device that is made for a tree is upload's. */
-    const char *clash = tree->shaped[QOS_UPLOAD] ? keeper_clash(s, NET_KIND_LINK, text) : NULL;
-    const char *state = !tree->shaped[QOS_DOWNLOAD]          ? "missing"
-                        : !tree->shaped[QOS_UPLOAD] || clash ? "partial"
-                                                             : "active";
+    bool whole = tree->shaped[QOS_UPLOAD];
     json_t *reasons = json_array();
 
-    if (clash)
-        json_array_append_new(reasons, json_sprintf("qos.upload is not in force, what users send "
-                                                    "is not limited: %s",
-                                                    clash));
+    for (int d = 0; d < QOS_DIRECTIONS; d++) {
+        const char *why = tree->shaped[d] ? obstacle(s, tree, (enum qos_direction)d, text) : NULL;
+
+        if (why)
+            json_array_append_new(reasons, json_sprintf("qos.%s is not in force, or not wholly: %s",
+                                                        names[d], why));
+        whole = whole && !why;
+    }
     for (size_t i = 0; i < n; i++)
         json_array_append_new(reasons, json_string(said[i]));
-    return json_pack("{s:s,s:s,s:o}", "state", state, "leaf", net_qdisc_kind_name(tree->leaf_kind),
-                     "reasons", reasons);
+    return json_pack("{s:s,s:s,s:o}", "state",
+                     !tree->shaped[QOS_DOWNLOAD] ? "missing"
+                     : whole                     ? "active"
+                                                 : "partial",
+                     "leaf", net_qdisc_kind_name(tree->leaf_kind), "reasons", reasons);
 }
 
 json_t *shaper_status(struct server *s)
