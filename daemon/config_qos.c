@@ -219,38 +219,50 @@ static void no_such_class(struct check *c, const struct doc_pos *pos, const char
 
 /* ---- classes ------------------------------------------------------------------------------- */
 
+/* The place of a rate or a ceiling, in one direction's own map or, where @map is NULL, beside it.
+ */
+static struct doc_pos rate_pos(const struct check *c, const struct config_class *cls,
+                               const char *map, const char *key, char path[CHECK_PATH_SIZE])
+{
+    return qos_pos(c, cls->name, map ? map : key, map ? key : NULL, path);
+}
+
+static void complain_ceil(struct check *c, const struct config_class *cls, const char *map,
+                          const struct config_rates *rates)
+{
+    char path[CHECK_PATH_SIZE], a[RATE_STRLEN], b[RATE_STRLEN];
+    struct doc_pos pos = rate_pos(c, cls, map, "ceil", path);
+
+    problem_add(c->problems, PROBLEM_ERROR, &pos, path,
+                "%s is below the guaranteed rate %s (raise it, or lower the rate)",
+                rate_format(rates->ceil, a), rate_format(rates->rate, b));
+}
+
 static void check_rates(struct check *c, struct config_class *cls, const struct direction *d)
 {
     struct config_rates *rates = rates_of(cls, d);
-    bool own = rates->rate || rates->ceil;
+    const char *map = rates->rate || rates->ceil ? d->name : NULL;
     /* What stands beside the maps is for each direction without one: complained about once. */
-    bool tell = own || d == directions || class_says(c, cls, directions->name, "rate") ||
+    bool tell = map || d == directions || class_says(c, cls, directions->name, "rate") ||
                 class_says(c, cls, directions->name, "ceil");
-    const char *key = own ? d->name : NULL;
     uint64_t total = total_of(&c->config->qos, d);
     char path[CHECK_PATH_SIZE], a[RATE_STRLEN], b[RATE_STRLEN];
-    struct doc_pos pos = qos_pos(c, cls->name, own ? key : "rate", own ? "rate" : NULL, path);
+    struct doc_pos pos = rate_pos(c, cls, map, "rate", path);
 
-    if (!own)
+    if (!map)
         *rates = cls->both;
     if (rates->rate == 0) {
         /* One that is there and zero was complained about already. */
-        if (tell && !class_says(c, cls, own ? d->name : NULL, "rate"))
+        if (tell && !class_says(c, cls, map, "rate"))
             problem_add(
                 c->problems, PROBLEM_ERROR, &pos, path,
                 "is missing (write what a user of this class is guaranteed, such as 5mbit)");
         return;
     }
-    if (rates->ceil == 0)
+    if (rates->ceil && rates->ceil < rates->rate && tell)
+        complain_ceil(c, cls, map, rates);
+    if (rates->ceil < rates->rate)
         rates->ceil = rates->rate;
-    if (rates->ceil < rates->rate) {
-        pos = qos_pos(c, cls->name, own ? key : "ceil", own ? "ceil" : NULL, path);
-        if (tell)
-            problem_add(c->problems, PROBLEM_ERROR, &pos, path,
-                        "%s is below the guaranteed rate %s (raise it, or lower the rate)",
-                        rate_format(rates->ceil, a), rate_format(rates->rate, b));
-        rates->ceil = rates->rate;
-    }
     if (total && rates->rate > total)
         problem_add(c->problems, PROBLEM_ERROR, &pos, path,
                     "%s is more than qos.%s gives everybody together, %s (lower one, or raise the "
