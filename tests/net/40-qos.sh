@@ -53,6 +53,7 @@ vpnctl() { srv "$BIN/vpnctl" "$@" -s "$T/etc/vpn.sock"; }
 class_of() { srv tc class show dev "$1" | grep "rate $2 ceil $3 " | grep -oE 'htb [0-9a-f:]+' | cut -c5-; }
 class_there() { [ "$(class_of "$@" | wc -w)" = 1 ]; }
 class_gone() { [ -z "$(class_of "$@")" ]; }
+queue_sent() { srv tc -s qdisc show dev tun0 parent "$1" | grep -oE 'Sent [0-9]+' | cut -c6-; }
 sent() { srv tc -s class show dev "$1" classid "$2" | grep -oE 'Sent [0-9]+' | cut -c6-; }
 
 for dev in 'tun0 8Mbit 12Mbit' 'ifb-tun0 3Mbit 5Mbit' 'tun0 1Mbit 2Mbit' 'ifb-tun0 1Mbit 2Mbit'; do
@@ -188,6 +189,7 @@ fi
 
 handle=$(class_of tun0 1Mbit 2Mbit)
 before=$(sent tun0 "$handle")
+queue_before=$(queue_sent "$handle")
 reloads=0
 reload() {
     reloads=$((reloads + 1))
@@ -200,6 +202,8 @@ check "bob becomes a vip" reload
 same_handle() { srv tc class show dev tun0 classid "$handle" | grep -q 'rate 8Mbit ceil 12Mbit'; }
 check "his leaf is the same, with other rates" wait_for 2 same_handle
 check "and has kept its counters" [ "$(sent tun0 "$handle")" -ge "$before" ]
+queue_kept() { [ "$queue_before" -gt 0 ] && [ "$(queue_sent "$handle")" -ge "$queue_before" ]; }
+check "so has his queue" queue_kept
 check "nobody had to log in again" \
     [ "$(cat "$T"/client-{alice,bob}.log | grep -c 'authentication successful')" = 2 ]
 class_is bob guest
