@@ -487,10 +487,16 @@ size_t qos_complaints(const struct config *config, const struct qos_support *sup
         if (tree->shaped[d] && tree->scaled[d])
             complain_scaled(tree, d, out[n++]);
     }
-    if (tree && n < QOS_COMPLAINTS_MAX && (tree->n_networks > QOS_PREFIX_MANY || tree->n_beyond))
+    /* Upload's rates are not scaled where there is no ifb, so there is room for these two. */
+    if (tree && tree->n_networks > QOS_PREFIX_MANY)
         snprintf(out[n++], QOS_COMPLAINT_SIZE,
-                 "%zu networks behind users are looked through one by one for each packet, %zu "
-                 "users or networks are beyond what can be told apart and share the default leaf",
-                 tree->n_networks, tree->n_beyond);
+                 "%zu networks behind users are looked through one by one for each packet (fewer "
+                 "and larger ones cost less)",
+                 tree->n_networks);
+    if (tree && tree->n_beyond)
+        snprintf(out[n++], QOS_COMPLAINT_SIZE,
+                 "%zu users or networks are more than can be told apart: they share what is kept "
+                 "for users without a class",
+                 tree->n_beyond);
     return n;
 }

@@ -125,6 +125,32 @@ static void test_support(void **state)
     net_set_free(set);
 }
 
+/* Everything at once has room, and each is said alone. */
+static void test_complaints(void **state)
+{
+    char said[QOS_COMPLAINTS_MAX][QOS_COMPLAINT_SIZE];
+    struct qos_support support = {.htb = true, .u32 = true, .ifb = true};
+    struct qos_tree tree = {.shaped = {true, true}, .n_networks = QOS_PREFIX_MANY};
+
+    (void)state;
+    random_world(1);
+    w.config.qos.download = 10000000; /* too slow for super-packets */
+    assert_int_equal(qos_complaints(&w.config, &all, &tree, said), 0);
+    tree.n_networks = 65;
+    assert_int_equal(qos_complaints(&w.config, &all, &tree, said), 1);
+    assert_non_null(strstr(said[0], "65 networks"));
+    assert_null(strstr(said[0], "told apart"));
+    tree.n_networks = 0;
+    tree.n_beyond = 3;
+    assert_int_equal(qos_complaints(&w.config, &all, &tree, said), 1);
+    assert_non_null(strstr(said[0], "3 users or networks are more than can be told apart"));
+    tree.n_networks = 65;
+    tree.scaled[QOS_DOWNLOAD] = tree.scaled[QOS_UPLOAD] = true;
+    assert_int_equal(qos_complaints(&w.config, &support, &tree, said), QOS_COMPLAINTS_MAX);
+    tree.shaped[QOS_UPLOAD] = support.ifb = false;
+    assert_int_equal(qos_complaints(&w.config, &support, &tree, said), QOS_COMPLAINTS_MAX);
+}
+
 /* Queue lengths and the like at both ends of the scale. */
 static void test_params(void **state)
 {
@@ -209,9 +235,10 @@ static void test_offload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scaling),  cmocka_unit_test(test_support),
-        cmocka_unit_test(test_params),   cmocka_unit_test(test_quantum),
-        cmocka_unit_test(test_sold_out), cmocka_unit_test(test_offload),
+        cmocka_unit_test(test_scaling),    cmocka_unit_test(test_support),
+        cmocka_unit_test(test_params),     cmocka_unit_test(test_quantum),
+        cmocka_unit_test(test_sold_out),   cmocka_unit_test(test_offload),
+        cmocka_unit_test(test_complaints),
     };
 
     return cmocka_run_group_tests_name("qos rates", tests, NULL, NULL);
