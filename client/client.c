@@ -292,7 +292,7 @@ static void on_handshake(struct client *c, const struct dp_event *event)
         drop = CLIENT_DROP_STALE;
     for (size_t i = 0; i < c->n_tunnels && !taken; i++) {
         if (kind == WIRE_KIND_CONNECT_RESP)
-            taken = tunnel_answer(&c->tunnels[i], event->data);
+            taken = tunnel_answer(&c->tunnels[i], event->data, &event->from);
         else if (kind == WIRE_KIND_COOKIE)
             taken = login_cookie(&c->tunnels[i], event->data);
         else if (kind == WIRE_KIND_STALE)

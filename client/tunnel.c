@@ -331,13 +331,17 @@ void tunnel_message(struct tunnel *t, const union ipc_msg *msg)
         login_status(t, msg->hs_done.status);
 }
 
-bool tunnel_answer(struct tunnel *t, const uint8_t resp[WIRE_CONNECT_RESP_LEN])
+bool tunnel_answer(struct tunnel *t, const uint8_t resp[WIRE_CONNECT_RESP_LEN],
+                   const struct path *from)
 {
     union ipc_msg msg;
 
     if (t->login.phase != LOGIN_SENT ||
         be32_get(resp + WIRE_RESP_CLIENT_INDEX) != t->login.asked.client_index)
         return false;
+    /* The address of ours that was answered: the first packet shall not look like a move. */
+    if (ip_endpoint_equal(&from->remote, &t->login.to.remote))
+        t->login.to.local = from->local;
     ipc_fill(&msg, IPC_HS_ANSWER);
     msg.hs_answer.tunnel = t->number;
     memcpy(msg.hs_answer.msg, resp, WIRE_CONNECT_RESP_LEN);

@@ -205,7 +205,8 @@ void tunnel_enclave_down(struct tunnel *t);
 void tunnel_message(struct tunnel *t, const union ipc_msg *msg);
 
 /** tunnel_answer() - a CONNECT_RESP arrived.  Return: false when it is not for this tunnel. */
-bool tunnel_answer(struct tunnel *t, const uint8_t resp[WIRE_CONNECT_RESP_LEN]);
+bool tunnel_answer(struct tunnel *t, const uint8_t resp[WIRE_CONNECT_RESP_LEN],
+                   const struct path *from);
 /** tunnel_stale() - a STALE arrived.  Return: false when this tunnel does not heed it. */
 bool tunnel_stale(struct tunnel *t, const uint8_t msg[WIRE_STALE_LEN], const struct path *from);
 /** tunnel_moved() - the server's packets come from another address now. */

@@ -100,7 +100,10 @@ static bool read_source(struct lane *l, uint32_t socket, unsigned int i, struct 
     if (udp_batch_from(&l->rx, i, from, stride) < 0)
         return false;
     from->socket = socket;
-    /* The client lets routing choose its source, so that it may roam. */
+    /*
+     * The client lets routing choose its source, so that it may roam.  What was called stays beside
+     * that: from another address of ours the path is another one.
+     */
     if (l->dp->role == DP_CLIENT)
         from->local.family = 0;
     return true;

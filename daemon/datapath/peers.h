@@ -23,7 +23,8 @@
 /* Where a datagram came from and goes to. */
 struct path {
     struct ip_endpoint remote;
-    struct ip_addr local; /* our own address that was called; family 0: let routing choose */
+    struct ip_addr local; /* our own address that was called; family 0: let routing choose, though
+                             its bytes tell one path from another */
     uint32_t socket;      /* which of a lane's sockets */
 };
 
