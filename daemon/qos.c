@@ -10,13 +10,11 @@
 #include "netlink/set.h"
 
 #define MAJOR_ROOT    1
-#define MINOR_DEFAULT 2
 #define MINOR_FIRST   0x10   /* user number 0, or the first group */
 #define QDISC_NESTED  0x200  /* major of user number 0's leaf qdisc below a group */
 #define SHARED_FIRST  0xfd00 /* shared classes: by a hash of their name, so that it stays */
 #define SHARED_PLACES 0x1ff
-#define FLOOR_BYTES_S 1000 /* HTB wants a rate above zero; 8 kbit */
-#define DEFAULT_SHARE 100  /* the default leaf gets one part in so many */
+#define DEFAULT_SHARE 100 /* the default leaf gets one part in so many */
 #define DEFAULT_PRIO  7
 
 /* A user that is connected, with all their devices. */
@@ -149,8 +147,8 @@ static void shared_leaf(struct qos_leaf *leaf, const struct config_class *cls, u
 static void default_leaf(struct qos_leaf *leaf, const struct qos_tree *tree)
 {
     snprintf(leaf->name, sizeof(leaf->name), "(others)");
-    leaf->handle = NET_TC_HANDLE(MAJOR_ROOT, MINOR_DEFAULT);
-    leaf->qdisc = NET_TC_HANDLE(MINOR_DEFAULT, 0);
+    leaf->handle = NET_TC_HANDLE(MAJOR_ROOT, QOS_MINOR_DEFAULT);
+    leaf->qdisc = NET_TC_HANDLE(QOS_MINOR_DEFAULT, 0);
     leaf->priority = DEFAULT_PRIO;
     leaf->shared = true;
     for (int d = 0; d < QOS_DIRECTIONS; d++)
@@ -227,7 +225,7 @@ static uint64_t scale(uint64_t value, uint64_t num, uint64_t den)
 
 static uint64_t at_least_floor(uint64_t rate)
 {
-    return rate > FLOOR_BYTES_S ? rate : FLOOR_BYTES_S;
+    return rate > QOS_FLOOR_BYTES_S ? rate : QOS_FLOOR_BYTES_S;
 }
 
 /*

@@ -26,13 +26,11 @@
 #include "common/wire.h"
 #include "netlink/set.h"
 
-#define PREF          1
-#define PARENT_MINOR  1 /* the class that has the total */
-#define DEFAULT_MINOR 2
-#define SPLIT_MAJOR   0xfffe
-#define SPLIT_RATE    UINT64_C(12500000000) /* bytes per second: nobody waits for it */
-#define NODE_HASHES   3071                  /* of NET_U32_NODE_MAX: the rest is room to move up */
-#define FLOOR_BYTES_S 1000
+#define PREF         1
+#define PARENT_MINOR 1 /* the class that has the total */
+#define SPLIT_MAJOR  0xfffe
+#define SPLIT_RATE   UINT64_C(12500000000) /* bytes per second: nobody waits for it */
+#define NODE_HASHES  3071                  /* of NET_U32_NODE_MAX: the rest is room to move up */
 
 #define TABLE_HOSTS(f)    ((f) == 4 ? 1u : 2u)
 #define TABLE_NETWORKS(f) ((f) == 4 ? 3u : 4u)
@@ -58,8 +56,10 @@ struct placed {
 
 static int add_htb(const struct lowering *l, uint32_t parent, uint32_t handle)
 {
-    struct net_qdisc htb = {
-        .parent = parent, .handle = handle, .kind = NET_QDISC_HTB, .htb_default = DEFAULT_MINOR};
+    struct net_qdisc htb = {.parent = parent,
+                            .handle = handle,
+                            .kind = NET_QDISC_HTB,
+                            .htb_default = QOS_MINOR_DEFAULT};
 
     return net_set_add_qdisc(l->set, l->dev, &htb);
 }
@@ -266,8 +266,8 @@ static int add_group(const struct lowering *l, uint32_t group, uint64_t rate)
     if (rc == 0)
         rc = add_root(l, group, handle);
     if (rc == 0)
-        rc = add_class(l, handle | DEFAULT_MINOR, handle | PARENT_MINOR, FLOOR_BYTES_S, total,
-                       l->tree->leaves[0].priority, false);
+        rc = add_class(l, handle | QOS_MINOR_DEFAULT, handle | PARENT_MINOR, QOS_FLOOR_BYTES_S,
+                       total, l->tree->leaves[0].priority, false);
     return rc < 0 ? rc : add_filters(l, handle, group);
 }
 

@@ -4,12 +4,10 @@
 #define SUPER_BYTES   65536 /* the largest packet with offloads */
 #define BURST_US      5000  /* timers are late by up to this on a busy or virtual machine */
 #define BURST_PACKETS 2
-#define QUANTUM_MAX                                                                                \
-    200000                  /* beyond, the kernel warns: others would wait too long for their turn \
-                             */
-#define INNER_QUANTUM 60000 /* any will do: it is not used */
-#define TURN_US       5000  /* is bearable for a turn, at the total rate: CoDel's target */
-#define TURN_PACKETS  4     /* or so many, where that takes longer */
+#define QUANTUM_MAX   200000 /* beyond, the kernel warns */
+#define INNER_QUANTUM 60000  /* any will do: it is not used */
+#define TURN_US       5000   /* is bearable for a turn, at the total rate: CoDel's target */
+#define TURN_PACKETS  4      /* or so many, where that takes longer */
 
 /*
  * What is forwarded comes merged to 64,756 bytes at 60 Mbit already: 8.6 ms of the line.  At 100
