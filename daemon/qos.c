@@ -256,7 +256,10 @@ static void share_out(struct qos_tree *tree, int d)
         struct qos_leaf *leaf = &tree->leaves[i];
 
         if (!leaf->fixed)
-            leaf->rate[d] = at_least_floor(scale(leaf->promised[d], left - rest, elastic));
+            leaf->rate[d] = scale(leaf->promised[d], left - rest, elastic);
+        /* HTB wants one; a floor for each would add up to more than there is. */
+        if (leaf->rate[d] == 0)
+            leaf->rate[d] = 1;
     }
     for (size_t i = 0; i < tree->n_leaves; i++) {
         if (tree->leaves[i].ceil[d] < tree->leaves[i].rate[d])

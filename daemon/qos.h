@@ -195,7 +195,7 @@ size_t qos_complaints(const struct config *config, const struct qos_support *sup
 /* ---- between qos.c, qos_lower.c and qos_params.c ---- */
 
 #define QOS_MINOR_DEFAULT 2    /* of the default leaf, also of a group's */
-#define QOS_FLOOR_BYTES_S 1000 /* HTB wants a rate above zero; 8 kbit */
+#define QOS_FLOOR_BYTES_S 1000 /* of the default leaf, however little is left: 8 kbit */
 
 /** qos_class_params() - burst and quantum of a class with these rates. */
 void qos_class_params(const struct qos_tree *tree, enum qos_direction direction,

@@ -55,6 +55,29 @@ static void test_scaling(void **state)
     assert_true(tree->leaves[0].rate[0] == 100000 / 8);
 }
 
+/* So many that each has next to nothing: together they still have no more than there is. */
+static void test_crowded(void **state)
+{
+    _cleanup_(qos_tree_freep) struct qos_tree *tree = NULL;
+    uint64_t sum = 0;
+
+    (void)state;
+    random_world(300);
+    w.config.qos.download = 1000000;
+    set_class(3, 500000, 1000000, false, false);
+    for (uint32_t i = 0; i < 300; i++) {
+        w.users[i].cls = &w.classes[3];
+        w.sessions[w.n_sessions++] = session_of(i);
+    }
+    assert_int_equal(qos_tree_build(&w.config, &all, w.sessions, w.n_sessions, &tree), 0);
+    assert_int_equal(tree->n_leaves, 301);
+    for (size_t i = 0; i < tree->n_leaves; i++) {
+        assert_true(tree->leaves[i].rate[0] > 0);
+        sum += tree->leaves[i].rate[0];
+    }
+    assert_true(sum <= tree->total[0] && sum > tree->total[0] * 99 / 100);
+}
+
 /* To the last bit: what is sold is kept, and nothing is left for those without a class. */
 static void test_sold_out(void **state)
 {
@@ -235,10 +258,10 @@ static void test_offload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scaling),    cmocka_unit_test(test_support),
-        cmocka_unit_test(test_params),     cmocka_unit_test(test_quantum),
-        cmocka_unit_test(test_sold_out),   cmocka_unit_test(test_offload),
-        cmocka_unit_test(test_complaints),
+        cmocka_unit_test(test_scaling),  cmocka_unit_test(test_support),
+        cmocka_unit_test(test_params),   cmocka_unit_test(test_quantum),
+        cmocka_unit_test(test_sold_out), cmocka_unit_test(test_crowded),
+        cmocka_unit_test(test_offload),  cmocka_unit_test(test_complaints),
     };
 
     return cmocka_run_group_tests_name("qos rates", tests, NULL, NULL);
