@@ -62,6 +62,21 @@ check "the cost beside the cipher" json '$j->{cipher}{up}{times} == 2.1 && $j->{
     $j->{cipher}{down}{times} == 4 && !$j->{cipher}{down}{reached} && $j->{cipher}{up}{at_most} == 2.2'
 check "and the problems, all of them" json '@{$j->{problems}} == 2 && $j->{problems}[1] =~ /udp64/'
 
+# Users that come and go alone are a picture, and no reason to forget what was measured before.
+mkdir "$T/data"
+echo before >"$T/out/qos-10.json"
+echo 'rate 0.50 u1 D 800.0' >"$T/data/ours.picture"
+"$HERE/qos-report" "$T/data" 10 8000 4000 5 none,ours "$T/out" >"$T/picture" 2>&1
+check "without figures there is no table, and the last file stays" test $? = 0 -a ! -s "$T/picture" -a \
+    "$(<"$T/out/qos-10.json")" = before
+cat >"$T/data/ours.mixed" <<'END'
+modest u10 100 1 900 2000 3000 4000 400
+busy 12
+END
+"$HERE/qos-report" "$T/data" 10 8000 4000 5 none,ours "$T/out" >"$T/table" 2>&1
+check "with some there is one" line '^ping under load, median \(ms\) +- +0\.9 '
+check "and none of a round trip that nobody made" line '^ping idle, median \(ms\) +- +- '
+
 # ---- what is measured ----------------------------------------------------------------------------------
 
 . "$HERE/measure.sh"
