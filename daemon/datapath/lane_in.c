@@ -1,5 +1,4 @@
 /* Out of the tunnel: datagrams from UDP, sorted, to the worker. */
-#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 

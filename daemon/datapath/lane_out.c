@@ -1,5 +1,4 @@
 /* Into the tunnel: packets from the TUN device, cut where they are too large, to the worker. */
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
