@@ -99,7 +99,7 @@ watch_leaf() {
         }' "$1" "$2" >"$T/$3.windows"
 }
 # best_is NAME KBIT [HIGHEST]: the best window was that, and what arrived was no more.  (Headers are 2 to
-# 4 % that iperf3 does not count; a burst of two packets is less.)
+# 4 % that iperf3 does not count; a burst is less.)
 best_is() {
     local best received
     best=$(sort -n "$T/$1.windows" | tail -n 1)

@@ -199,14 +199,14 @@ static void test_params(void **state)
     assert_int_equal(qdisc.bfifo_limit_bytes, 75000); /* 60 ms at 10 Mbit */
     qos_class_params(&tree, QOS_DOWNLOAD, &cls);
     assert_int_equal(cls.quantum, 1400);
-    assert_int_equal(cls.burst_us, 22400); /* two packets */
+    assert_int_equal(cls.burst_us, 16200); /* a packet, and 5 ms */
     tree.largest[0] = cls.rate_bytes_s = 375000;
     qos_class_params(&tree, QOS_DOWNLOAD, &cls);
     assert_int_equal(cls.quantum, 4200);
     tree.largest[0] = cls.rate_bytes_s = 125000000;
     qos_class_params(&tree, QOS_DOWNLOAD, &cls);
     assert_int_equal(cls.quantum, 200000);
-    assert_int_equal(cls.burst_us, 5000);
+    assert_int_equal(cls.burst_us, 5011);
 }
 
 /* One slow class does not make the turns of the others long, nor unequal to their rates. */
