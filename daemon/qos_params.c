@@ -56,10 +56,7 @@ static uint64_t largest_packet(const struct qos_tree *tree)
     return tree->split ? tree->mtu : SUPER_BYTES;
 }
 
-/*
- * A packet, and what a late timer would lose.  Two packets at 90 kbit were a quarter of a second of
- * others' turns: among 200 users the slowest ones' streams stood still for two seconds at a time.
- */
+/* A packet, and what a late timer would lose, as tc(8) has it; measured: tests/bench/RESULTS.md. */
 static uint32_t burst_us(uint32_t mtu, uint64_t bytes_s)
 {
     /* A minute is more than any burst, and fits the kernel's number. */
