@@ -41,12 +41,12 @@ for u in bad valid replay full late bad6 valid6 replay6; do
     user_add $u "$server" --key
     client_config $u 'routes: [10.8.0.1/32]'
 done
+COOKIED='asking again with its cookie'
 KEY=$(sed -n 's/.*server-key: "\(.*\)".*/\1/p' "$T/alice.yaml")
 
 # counter NAME: of `vpnctl status`
 counter() { status_json | sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" | head -n 1; }
-# state: what the server knows of its users; when it last heard of them is no state of a login
-# state: of the users, but for what their own traffic changes
+# state: what the server knows of its users, but for what their own traffic changes
 state() { srv "$BIN/vpnctl" -j -s "$T/etc/vpn.sock" users | grep -v -e last_received -e _bytes; }
 # at_least / at_most NUMBER LIMIT
 at_least() { echo "$1, at least $2"; [ "$1" -ge "$2" ]; }
@@ -64,6 +64,7 @@ throughput() {
 # login_ms NAME: start a client in two, until it is connected
 login_ms() {
     local start=${EPOCHREALTIME/./}
+    : >"$T/client-$1.log" # the child opens it later: what an earlier login said must be gone
     ip netns exec "$TWO" "$BIN/vpn-client" -v -c "$T/$1.yaml" >"$T/client-$1.log" 2>&1 &
     CLIENT2=$!
     PIDS+=("$CLIENT2")
@@ -99,6 +100,13 @@ flood() {
     PIDS+=("$F")
     sleep 1 # let the flood spend what a first second has to give
     login_ms "$3"
+    # One request in forty finds what the enclave's budget has just given, and needs no cookie: then
+    # another login shows that one.
+    for _ in 1 2 3; do
+        [ "$1" = valid ] && [ $MS -le 2000 ] && ! grep -q "$COOKIED" "$T/client-$3.log" || break
+        stop "$CLIENT2"
+        login_ms "$3"
+    done
     got=$(throughput)
     check "$3: the flood lasts until the measurement is over" kill -0 "$F"
     stop "$CLIENT2"
@@ -134,7 +142,7 @@ all_floods() {
     # 500 at once and 250 a second.
     check "valid$2: the enclave saw what the budget gives" at_most $now $((FLOODS * (500 + 250 * (SECONDS_EACH + 2))))
     check "valid$2: and not less" at_least $now 500
-    check "valid$2: the new login came in by its cookie" grep -q 'asking again with its cookie' "$T/client-valid$2.log"
+    check "valid$2: the new login came in by its cookie" grep -q "$COOKIED" "$T/client-valid$2.log"
 
     was=$(counter login-replay)
     flood replay "$1" "replay$2" "$T/recorded"
