@@ -301,6 +301,17 @@ static int show(const struct cmd *cmd, const json_t *reply)
     return fflush(stdout) == 0 ? rc : EXIT_FAILURE;
 }
 
+/* Whoever watches a terminal goes on when a server that restarts is there again. */
+static bool waits(const struct cmd *cmd, const struct err *why)
+{
+    if (!cmd->watch || cmd->json || !isatty(STDOUT_FILENO))
+        return false;
+    fputs("\033[H\033[J", stdout);
+    render_text(stdout, cmd->color, RENDER_STYLE_WARN, why->msg);
+    puts(" (asking again every second)");
+    return fflush(stdout) == 0;
+}
+
 int cmd_qos(const struct cmd *cmd)
 {
     static char screen[1 << 16]; /* drawn in one go */
@@ -315,6 +326,8 @@ int cmd_qos(const struct cmd *cmd)
     do {
         sleep_ms(cmd->watch ? WATCH_MS : SAMPLE_MS);
         rc = cmd_ask(cmd, "qos", &after, &err);
+        if (rc < 0 && waits(cmd, &err))
+            continue;
         if (rc < 0)
             break;
         currents(after, before);

@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/rate.h"
 #include "common/text.h"
+#include "daemon/config_qos.h"
 
 #define USER_LINES 100 /* named; of more only the number is said */
 
@@ -232,8 +233,7 @@ static void diff_qos(json_t *lines, const struct config_qos *then, const struct 
     diff_rate(lines, "qos.download", then->download, now->download);
     diff_rate(lines, "qos.upload", then->upload, now->upload);
     diff_text(lines, "qos.default-class", then->default_name, now->default_name, "");
-    if (then->leaf != now->leaf)
-        line(lines, "~ qos.leaf");
+    diff_text(lines, "qos.leaf", config_leaf_name(then->leaf), config_leaf_name(now->leaf), "");
     while (o < then->n_classes || w < now->n_classes) {
         int order = o == then->n_classes  ? 1
                     : w == now->n_classes ? -1

@@ -13,6 +13,11 @@
 
 static const char *const leaf_names[] = {"auto", "fq_codel", "bfifo", NULL};
 
+const char *config_leaf_name(enum config_leaf leaf)
+{
+    return leaf_names[leaf];
+}
+
 static const struct schema_field rates_fields[] = {
     {
         .key = "rate",

@@ -12,6 +12,9 @@
 /* `qos`; its members lie in struct config. */
 extern const struct schema_table config_qos_table;
 
+/** config_leaf_name() - as a file says it; static. */
+const char *config_leaf_name(enum config_leaf leaf);
+
 /**
  * check_qos() - classes against the totals, and users against the classes
  *

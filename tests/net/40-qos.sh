@@ -274,14 +274,22 @@ check "alice's stays" class_there tun0 8Mbit 12Mbit
 
 # ---- killed ------------------------------------------------------------------------------------------
 
+script -fqc "stty rows 40 cols 200; exec timeout 20 ip netns exec $SRV $BIN/vpnctl qos --watch -s $T/etc/vpn.sock" \
+    "$T/screens" >/dev/null 2>&1 </dev/null & WATCH=$!
+PIDS+=("$WATCH")
+check "vpnctl qos --watch: alice" wait_for 5 grep -q '^alice ' "$T/screens"
 kill -9 "$SERVER"
 wait "$SERVER" 2>/dev/null
+check "vpnctl qos --watch waits for the server" wait_for 5 grep -q 'asking again' "$T/screens"
 check "after kill -9 the tree is still there" class_there tun0 8Mbit 12Mbit
 check "the next start takes it over" server_start
 online() { vpnctl users | grep -qE '^alice +online'; }
 check "alice is back" wait_for 20 online
 check "with her leaf, download" wait_for 5 class_there tun0 8Mbit 12Mbit
 check "and upload" wait_for 5 class_there ifb-tun0 3Mbit 5Mbit
+again() { perl -0777 -ne 'exit !/asking again.*^alice /ms' "$T/screens"; }
+check "vpnctl qos --watch goes on" wait_for 5 again
+kill "$WATCH"
 check "and nothing is there twice" [ "$(srv tc qdisc show | grep -cE 'htb|ingress')" = 3 ]
 check "the server ends well" stop "$SERVER"
 no_trace() { ! srv ip link show | grep -qE 'tun0|ifb'; }

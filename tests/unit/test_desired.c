@@ -194,7 +194,7 @@ static void test_diff_qos(void **state)
         "~ user bob: networks, class",
         "~ qos.download: 20mbit, was 10mbit",
         "~ qos.default-class: slow, was absent",
-        "~ qos.leaf",
+        "~ qos.leaf: bfifo, was auto",
         "- qos.classes.alt: 1mbit, priority 4",
         ("~ qos.classes.fast: 3mbit to 4mbit, priority 1, guaranteed, was 2mbit to 4mbit, "
          "priority 4"),
