@@ -274,6 +274,7 @@ check "alice's stays" class_there tun0 8Mbit 12Mbit
 
 # ---- killed ------------------------------------------------------------------------------------------
 
+: >"$T/screens" # the child opens it later
 script -fqc "stty rows 40 cols 200; exec timeout 20 ip netns exec $SRV $BIN/vpnctl qos --watch -s $T/etc/vpn.sock" \
     "$T/screens" >/dev/null 2>&1 </dev/null & WATCH=$!
 PIDS+=("$WATCH")
