@@ -10,10 +10,13 @@
  *
  * load prints, every half second and for each greedy user, "rate T NAME KIND KBIT", and at the end
  * for each modest one "modest NAME SENT LOST P50 P95 P99 MAX UP50" in microseconds; UP50 is the way
- * to the server alone, for both ends have one clock.  Rates are what TCP has carried to the other
- * end: received, or reported by it.
+ * to the server alone, for both ends have one clock.  Rates are TCP payload that has come to the
+ * other end, in order or not: what waits behind a lost packet reaches its reader all at once,
+ * seconds later at the rates of a guest, and may then count for the wrong second.
  */
 #include <errno.h>
+#include <ifaddrs.h>
+#include <linux/if_link.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -35,6 +38,7 @@
 #define INTERVAL_MS 500
 #define MODEST_LEN  172 /* with UDP and IP headers: 200 bytes */
 #define SAMPLES_MAX 20000
+#define HEADERS     52   /* IPv4, TCP with timestamps */
 #define LINGER_MS   2000 /* for the last of the modest one's packets to come back */
 
 static uint8_t bytes[65536];
@@ -178,7 +182,7 @@ struct user {
     char kind;
     uint64_t start_us, stop_us;
     int fd; /* -1: not now */
-    uint64_t received, before;
+    uint64_t before;
     bool asked;
     /* modest */
     uint64_t next_us;
@@ -216,6 +220,38 @@ static void users_read(uint64_t start_us)
     }
 }
 
+static struct ifaddrs *devices_read(void)
+{
+    struct ifaddrs *all;
+
+    if (getifaddrs(&all) < 0)
+        die("getifaddrs");
+    return all;
+}
+
+/*
+ * TCP payload that the tunnel of a user has received: each has a device of its own, that nobody
+ * else uses.  A merged packet counts as one, and has one header.  Both numbers wrap at 4 G.
+ */
+static uint64_t device_received(const struct ifaddrs *all, const struct ip_addr *addr)
+{
+    const struct rtnl_link_stats *stats;
+    const struct ifaddrs *own, *device;
+
+    for (own = all; own; own = own->ifa_next)
+        if (own->ifa_addr && own->ifa_addr->sa_family == AF_INET &&
+            memcmp(&((const struct sockaddr_in *)own->ifa_addr)->sin_addr, addr->bytes, 4) == 0)
+            break;
+    /* Only links have data; that of a TUN device has no address. */
+    for (device = all; own && device; device = device->ifa_next)
+        if (device->ifa_data && strcmp(device->ifa_name, own->ifa_name) == 0)
+            break;
+    if (!own || !device)
+        return 0;
+    stats = device->ifa_data;
+    return stats->rx_bytes - (uint64_t)HEADERS * stats->rx_packets;
+}
+
 static void user_start(struct user *u, int ep, uint64_t us)
 {
     struct epoll_event ev = {.events = u->kind == 'D' ? EPOLLIN | EPOLLOUT : EPOLLOUT,
@@ -230,6 +266,12 @@ static void user_start(struct user *u, int ep, uint64_t us)
         die("epoll_ctl");
     u->next_us = us;
     u->asked = false;
+    if (u->kind == 'D') {
+        struct ifaddrs *devices = devices_read();
+
+        u->before = device_received(devices, &u->addr);
+        freeifaddrs(devices);
+    }
 }
 
 /* At once: what a closed connection still has to send would pass for minutes, in what comes next.
@@ -285,7 +327,6 @@ static void user_service(struct user *u, int ep, uint32_t events)
             epoll_ctl(ep, EPOLL_CTL_MOD, u->fd, &ev);
     } else if (u->kind == 'D' && (events & EPOLLIN)) {
         n = recv(u->fd, bytes, sizeof(bytes), 0);
-        u->received += n > 0 ? (uint64_t)n : 0;
     } else if (u->kind == 'U' && (events & EPOLLOUT)) {
         n = send(u->fd, bytes, sizeof(bytes), MSG_NOSIGNAL);
     }
@@ -295,17 +336,14 @@ static void user_service(struct user *u, int ep, uint32_t events)
     }
 }
 
-/*
- * What has arrived at the other end since the connection began, in order or not: what waits behind
- * a lost packet is acknowledged all at once, seconds later at the rates of a guest.
- */
-static uint64_t carried(const struct user *u)
+/* What has come to the other end since the user began. */
+static uint64_t carried(const struct user *u, const struct ifaddrs *devices)
 {
     struct tcp_info info = {0};
     socklen_t len = sizeof(info);
 
     if (u->kind == 'D')
-        return u->received;
+        return device_received(devices, &u->addr);
     if (u->fd < 0 || getsockopt(u->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
         return u->before;
     return (uint64_t)info.tcpi_delivered * info.tcpi_snd_mss;
@@ -313,18 +351,21 @@ static uint64_t carried(const struct user *u)
 
 static void rates_print(uint64_t start_us, uint64_t us, uint64_t former_us)
 {
+    struct ifaddrs *devices = devices_read();
+
     for (size_t i = 0; i < n_users; i++) {
         struct user *u = &users[i];
         uint64_t total;
 
         if (u->kind == 'P' || us < u->start_us || former_us >= u->stop_us)
             continue;
-        total = carried(u);
+        total = carried(u, devices);
         printf("rate %.2f %s %c %.1f\n", (double)(us - start_us) / 1e6, u->name, u->kind,
                total < u->before ? 0.0
                                  : (double)(total - u->before) * 8000 / (double)(us - former_us));
         u->before = total;
     }
+    freeifaddrs(devices);
     fflush(stdout);
 }
 
