@@ -337,8 +337,9 @@ static void lane_loop(struct lane *l)
         busy |= complete_batches(l) > 0;
         lane_fill_submit(l, &l->small, RING_SEAL);
         epoch_leave(epoch, l->number);
-        /* With nothing under way, sources that have more end the wait at once. */
-        busy &= l->under_way != 0;
+        /* With nothing under way, sources that have more end the wait at once; a frame cannot. */
+        if (!l->under_way)
+            busy = gso_split_more(&l->frame.split);
     }
 }
 
