@@ -24,7 +24,7 @@ back_within() {
 for round in 1 2 3; do
     e=$(enclave_pid $SERVER)
     # Traffic goes on meanwhile, as a user's would.
-    cli ping -i 0.1 -c 100 -W 1 10.8.0.1 >/dev/null 2>&1 & P=$!
+    ip netns exec "$CLI" ping -i 0.1 -c 100 -W 1 10.8.0.1 >/dev/null 2>&1 & P=$!
     kill -9 "$e"
     wait_for 2 sh -c "! kill -0 $e 2>/dev/null"
     back_within 2000 "server's enclave killed ($round)"
@@ -52,7 +52,7 @@ back_within 6000 "server killed and restarted"
 
 # One that hangs, with packets in its hands: lanes wait for results alone, and must not wait for ever.
 e=$(enclave_pid $SERVER)
-cli ping -i 0.05 -c 100 -W 1 10.8.0.1 >/dev/null 2>&1 & P=$!
+ip netns exec "$CLI" ping -i 0.05 -c 100 -W 1 10.8.0.1 >/dev/null 2>&1 & P=$!
 cli ping -c 3 -i 0.2 -W 1 10.8.0.1 >/dev/null 2>&1
 kill -STOP "$e"
 check "status is told while the enclave hangs" timeout 3 ip netns exec "$SRV" "$BIN/vpnctl" -s "$T/etc/vpn.sock" status

@@ -64,7 +64,7 @@ printf "%d %d\n", scalar @packets, $answers;
 PERL
 ip -n "$CLI" addr add 192.0.2.66/24 dev eth0
 before=$(drops replay)
-cli timeout 20 perl "$T/replay.pl" "$T/armed" >"$T/replayed" 2>&1 & R=$!
+ip netns exec "$CLI" timeout 20 perl "$T/replay.pl" "$T/armed" >"$T/replayed" 2>&1 & R=$!
 wait_for 3 test -e "$T/armed"
 cli ping -I 192.0.2.3 -c 1 -W 1 192.0.2.1 >/dev/null
 cli ping -i 0.02 -c 60 -W 2 192.168.100.2 >"$T/ping" 2>&1

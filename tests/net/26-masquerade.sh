@@ -93,7 +93,7 @@ check "the inner host answers" cli ping -c 2 -i 0.2 -W 2 192.168.100.2
 inner nft 'add table inet seen; add chain inet seen in { type filter hook input priority 0; };
            add rule inet seen in ip saddr 10.8.0.0/24 counter comment "bare"'
 bare() { inner nft list table inet seen | sed -n 's/.*counter packets \([0-9]*\) .*/\1/p'; }
-cli ping -q -i 0.001 192.168.100.2 >/dev/null 2>&1 & P=$!
+ip netns exec "$CLI" ping -q -i 0.001 192.168.100.2 >/dev/null 2>&1 & P=$!
 for round in 1 2 3 4 5; do
     mv "$T/etc/vpn.yaml.d/20-test.yaml" "$T/both"
     reload || not_ok "reload without ($round)"

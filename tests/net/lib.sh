@@ -55,6 +55,7 @@ links_settled() {
         [ "$(ip -n "$1" -6 addr show scope link -tentative | grep -c fe80)" = "$2" ]
 }
 
+# In the background `ip netns exec "$CLI" ... &`: of a function only the shell around it would be killed.
 cli() { ip netns exec "$CLI" "$@"; }
 srv() { ip netns exec "$SRV" "$@"; }
 inner() { ip netns exec "$INNER" "$@"; }
@@ -82,7 +83,12 @@ topo_down() {
     local pid ns
     for pid in ${PIDS[@]+"${PIDS[@]}"}; do kill "$pid" 2>/dev/null; done
     for pid in ${PIDS[@]+"${PIDS[@]}"}; do wait "$pid" 2>/dev/null; done
-    for ns in "$CLI" "$SRV" "$INNER"; do [ -z "$ns" ] || ip netns del "$ns" 2>/dev/null; done
+    for ns in "$CLI" "$SRV" "$INNER"; do
+        [ -n "$ns" ] || continue
+        # What a test has left there: its namespace would live as long as that.
+        ip netns pids "$ns" 2>/dev/null | xargs -r kill -9 2>/dev/null
+        ip netns del "$ns" 2>/dev/null
+    done
     [ -z "$T" ] || rm -rf "$T"
 }
 
