@@ -178,14 +178,21 @@ void peer_challenge(struct dp_peer *peer, uint64_t id)
 
 void peer_earn(struct dp_peer *peer, const struct path *path, size_t len)
 {
+    uint64_t credit = atomic_load_explicit(&peer->credit, memory_order_relaxed);
     union packed_path here, from;
 
-    if (atomic_load_explicit(&peer->credit, memory_order_relaxed) == PEER_PROVEN)
+    if (credit == PEER_PROVEN)
         return;
     here = cell_load(&peer->path);
     from = pack(path);
-    if (packed_equal(&here, &from))
-        atomic_fetch_add_explicit(&peer->credit, 3 * len, memory_order_relaxed);
+    if (!packed_equal(&here, &from))
+        return;
+    /* A login may prove the path meanwhile: adding to that would wrap around to next to nothing. */
+    do {
+        if (credit == PEER_PROVEN)
+            return;
+    } while (!atomic_compare_exchange_weak_explicit(&peer->credit, &credit, credit + 3 * len,
+                                                    memory_order_relaxed, memory_order_relaxed));
 }
 
 bool peer_prove(struct dp_peer *peer, uint64_t id, const struct path *path)

@@ -1,4 +1,5 @@
 /* Where a peer is, and what may go to a path that has not answered yet. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -117,6 +118,39 @@ static void another_peer_starts_afresh(void **state)
     assert_false(peer_prove(peer, 77, &away));
 }
 
+static _Atomic bool over;
+
+static void *earn(void *arg)
+{
+    while (!atomic_load_explicit(&over, memory_order_relaxed)) {
+        peer_earn(peer, &away, 100);
+        peer_earn(peer, &port, 100);
+    }
+    return arg;
+}
+
+/* A login proves the path while the lane counts what came over it: nothing is added to that. */
+static void a_login_beside_traffic(void **state)
+{
+    unsigned int limited = 0;
+    pthread_t lane;
+
+    (void)state;
+    atomic_store(&over, false);
+    assert_int_equal(pthread_create(&lane, NULL, earn, NULL), 0);
+    for (unsigned int i = 0; i < 300000; i++) {
+        const struct path *path = i % 2 ? &away : &port;
+
+        (void)peer_follow(peer, path);
+        peer_place(peer, path);
+        for (int looks = 0; looks < 4; looks++)
+            limited += !peer_spend(peer, 1 << 30);
+    }
+    atomic_store(&over, true);
+    pthread_join(lane, NULL);
+    assert_int_equal(limited, 0);
+}
+
 static void only_larger_answers_are_news(void **state)
 {
     const uint64_t base = 0xabcdef012345;
@@ -160,6 +194,7 @@ int main(void)
         PEER_TEST(the_right_pong_from_there_proves_it),
         PEER_TEST(back_to_the_proven_path),
         PEER_TEST(another_peer_starts_afresh),
+        PEER_TEST(a_login_beside_traffic),
         PEER_TEST(only_larger_answers_are_news),
         PEER_TEST(another_socket_is_no_other_path),
     };
