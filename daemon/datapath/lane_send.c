@@ -15,7 +15,7 @@
 
 /*
  * How long a lane waits for room in a full socket before it drops: less than a scheduler tick, and
- * once in a batch, for it has other users.
+ * once in a slot's batch, whatever sockets that leaves by, for it has other users.
  */
 #define SEND_WAIT_MS 2
 /* Runs looked at for a peer's newest: more peers than that in one batch send less together. */
@@ -39,6 +39,7 @@ struct sending {
     const struct ring_packet *packets; /* our copy of the table */
     uint8_t *slot;
     bool segment; /* UDP_SEGMENT may be used */
+    bool waited;  /* for room in a socket */
     unsigned int n_runs;
     struct run runs[RING_PACKETS];
     uint8_t next[RING_PACKETS]; /* of the same run */
@@ -46,7 +47,7 @@ struct sending {
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
-/* Wait for room once per batch: the queue behind us is the kernel's, and it pushes back. */
+/* The queue behind us is the kernel's, and it pushes back. */
 static bool wait_writable(int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
@@ -74,7 +75,8 @@ static bool refused_size(struct lane *l, const uint8_t *datagram, uint32_t handl
 struct outlet {
     int fd;
     sa_family_t family;
-    bool cut, waited;
+    bool cut;
+    bool *waited;
 };
 
 static void outlet_cut(struct outlet *o, bool cut)
@@ -87,8 +89,8 @@ static void outlet_cut(struct outlet *o, bool cut)
 /* A datagram, or a run of them, that could not leave.  Return: true to try it once more. */
 static bool try_again(struct lane *l, struct outlet *o, const struct msghdr *mh, uint32_t handle)
 {
-    if ((errno == EAGAIN || errno == ENOBUFS) && !o->waited) {
-        o->waited = true;
+    if ((errno == EAGAIN || errno == ENOBUFS) && !*o->waited) {
+        *o->waited = true;
         if (wait_writable(o->fd))
             return true;
     }
@@ -126,12 +128,17 @@ static void send_singly(struct lane *l, struct outlet *o, const struct msghdr *r
 }
 
 /*
- * One batch out of one socket.  @cut: the network may fragment these, which is the socket's setting
- * and not the message's; large packets to small paths are rare enough for two more system calls.
+ * What leaves by one socket, with one setting, both of which are @last's.  Whether the network may
+ * fragment these is the socket's setting and not the message's; large packets to small paths are
+ * rare enough for two more system calls.
  */
-static void send_batch(struct lane *l, uint32_t socket, bool cut, unsigned int count)
+static void send_batch(struct lane *l, struct sending *s, const struct run *last,
+                       unsigned int count)
 {
-    struct outlet o = {.fd = l->dp->sockets[l->number][socket], .family = l->tx.names[0].ss_family};
+    const bool cut = last->cut;
+    struct outlet o = {.fd = l->dp->sockets[l->number][last->to.socket],
+                       .family = l->tx.names[0].ss_family,
+                       .waited = &s->waited};
     unsigned int done = 0;
 
     outlet_cut(&o, cut);
@@ -282,7 +289,7 @@ static void send_runs(struct lane *l, struct sending *s)
 
         if (n > 0 &&
             (n == UDP_BATCH || run->to.socket != before->to.socket || run->cut != before->cut)) {
-            send_batch(l, before->to.socket, before->cut, n);
+            send_batch(l, s, before, n);
             n = 0;
         }
         for (k = 0; k < run->count; k++, entry = s->next[entry])
@@ -294,7 +301,7 @@ static void send_runs(struct lane *l, struct sending *s)
         count_sent(l, run, s->slot + s->packets[run->last].offset);
     }
     if (n)
-        send_batch(l, s->runs[i - 1].to.socket, s->runs[i - 1].cut, n);
+        send_batch(l, s, &s->runs[i - 1], n);
 }
 
 void lane_sealed(struct lane *l, unsigned int slot, unsigned int count)
@@ -309,6 +316,7 @@ void lane_sealed(struct lane *l, unsigned int slot, unsigned int count)
     s.slot = (uint8_t *)shared;
     s.segment = atomic_load_explicit(&l->dp->offloads_used, memory_order_relaxed) &
                 OFFLOAD_BIT(OFFLOAD_UDP_SEGMENT);
+    s.waited = false;
     s.n_runs = 0;
     for (i = 0; i < count; i++) {
         const struct ring_packet *p = &packets[i];

@@ -209,21 +209,22 @@ static void test_bare_device(void **state)
 }
 
 /*
- * A batch for many peers and a socket that is full, of what waits for the neighbour's answer: the
- * lane has others to serve.
+ * A batch for many peers, by one address of ours or by two in turn, and sockets that are full, of
+ * what waits for the neighbour's answer: the lane has others to serve.
  */
-static void test_full_socket(void **state)
+static void check_full(uint32_t sockets)
 {
-    const struct path to = {
-        .remote = {.addr = {.family = 4, .bytes = {198, 51, 100, 2}}, .port = 9}};
+    struct path to = {.remote = {.addr = {.family = 4, .bytes = {198, 51, 100, 2}}, .port = 9}};
     const int small = 4096;
     uint64_t start, ms;
 
-    (void)state;
-    assert_int_equal(setsockopt(dp.sockets[0][0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    for (uint32_t i = 0; i < sockets; i++)
+        assert_int_equal(setsockopt(dp.sockets[0][i], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)),
+                         0);
     peers_remove(&dp.peers, ONE);
     peers_remove(&dp.peers, OTHER);
     for (unsigned int i = 0; i < RING_PACKETS / 4; i++) {
+        to.socket = i % sockets;
         peers_add(&dp.peers, ONE + i, 0, INNER, &to, 1);
         atomic_store(&peers_get(&dp.peers, ONE + i)->whole, INNER);
         put(i, WIRE_DATA, ONE + i);
@@ -236,6 +237,24 @@ static void test_full_socket(void **state)
         fail_msg("the lane stood still for %u ms", (unsigned int)ms);
 }
 
+static void test_full_socket(void **state)
+{
+    (void)state;
+    check_full(1);
+}
+
+static void test_full_sockets(void **state)
+{
+    const struct ip_endpoint any = {.addr = {.family = 4}};
+    struct err err;
+
+    (void)state;
+    dp.sockets[0][1] = udp_open(&any, false, 0, &err);
+    assert_true(dp.sockets[0][1] >= 0);
+    dp.n_sockets = 2;
+    check_full(2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +263,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_segmentation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bare_device, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_socket, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full_sockets, set_up, tear_down),
     };
     int rc = netns_enter();
 
