@@ -15,6 +15,7 @@
 #define SHARED_FIRST  0xfd00 /* shared classes: by a hash of their name, so that it stays */
 #define SHARED_PLACES 0x1ff
 #define DEFAULT_SHARE 100 /* the default leaf gets one part in so many */
+#define LEAST_SHARE   100 /* together, those scaled to nothing get one part in so many */
 #define DEFAULT_PRIO  7
 
 /* A user that is connected, with all their devices. */
@@ -229,13 +230,26 @@ static uint64_t at_least_floor(uint64_t rate)
 }
 
 /*
+ * The least that a leaf is scaled down to, together with @n - 1 others.  HTB lets a class send a
+ * whole packet however little of its rate it has, and then the class owes the time that the packet
+ * takes at this rate, up to a minute (htb_accnt_tokens()): also when its rate is raised meanwhile.
+ * So that shall be a second or two, but all of them together no more than is small beside @total.
+ */
+static uint64_t least_scaled(uint64_t total, uint64_t n)
+{
+    uint64_t each = total / LEAST_SHARE / (n ? n : 1);
+
+    return each > QOS_FLOOR_BYTES_S ? QOS_FLOOR_BYTES_S : each ? each : 1;
+}
+
+/*
  * What is fixed gets what it was promised, and so do the others if there is enough; the default
  * leaf a little of the rest.  If there is not, that little comes before the others, who get as many
  * parts of theirs as are left.
  */
 static void share_out(struct qos_tree *tree, int d)
 {
-    uint64_t total = tree->total[d], fixed = 0, elastic = 0, left, rest;
+    uint64_t total = tree->total[d], fixed = 0, elastic = 0, n_elastic = 0, left, rest, least;
     struct qos_leaf *others = &tree->leaves[0];
 
     for (size_t i = 1; i < tree->n_leaves; i++) {
@@ -243,6 +257,7 @@ static void share_out(struct qos_tree *tree, int d)
             fixed += tree->leaves[i].promised[d];
         else
             elastic += tree->leaves[i].promised[d];
+        n_elastic += !tree->leaves[i].fixed;
     }
     left = total > fixed ? total - fixed : 0;
     tree->promised[d] = fixed + elastic;
@@ -252,14 +267,15 @@ static void share_out(struct qos_tree *tree, int d)
     if (rest > others->promised[d])
         rest = others->promised[d];
     others->rate[d] = at_least_floor(rest);
+    least = least_scaled(total, n_elastic);
     for (size_t i = 1; tree->scaled[d] && i < tree->n_leaves; i++) {
         struct qos_leaf *leaf = &tree->leaves[i];
 
-        if (!leaf->fixed)
-            leaf->rate[d] = scale(leaf->promised[d], left - rest, elastic);
-        /* HTB wants one; a floor for each would add up to more than there is. */
-        if (leaf->rate[d] == 0)
-            leaf->rate[d] = 1;
+        if (leaf->fixed)
+            continue;
+        leaf->rate[d] = scale(leaf->promised[d], left - rest, elastic);
+        if (leaf->rate[d] < least)
+            leaf->rate[d] = least;
     }
     for (size_t i = 0; i < tree->n_leaves; i++) {
         if (tree->leaves[i].ceil[d] < tree->leaves[i].rate[d])

@@ -240,6 +240,30 @@ check "the line is as it was" reload
 ALICE_CEIL=12
 check "and so is alice's ceiling" wait_for 2 class_there tun0 8Mbit 12Mbit
 
+# ---- a promise that is back ------------------------------------------------------------------------------
+
+# Alice is promised all of it, and nothing is left of what bob was.  What he is sent all the same must not be
+# counted against him, by the kernel, when there is a rate for him again.
+cp "$D/20-test.yaml" "$T/as-it-was"
+sed -i 's/download: 20mbit/download: 10mbit/; s/vip: {rate: 8mbit,/vip: {guaranteed: true, rate: 10mbit,/' "$D/20-test.yaml"
+check "alice is promised the whole line" reload
+whole_there() { srv tc class show dev tun0 | grep -qE 'prio 1 rate 10Mbit ceil 10Mbit'; }
+check "and has it" wait_for 2 whole_there
+BOB_IP=$(vpnctl users | awk '$1 == "bob" { print $3 }' | tr -d ,)
+check "bob's packets come through nevertheless" inner ping -c 8 -i 0.2 -s 1300 -W 2 "$BOB_IP"
+cp "$T/as-it-was" "$D/20-test.yaml"
+sed -i 's/download: 20mbit/download: 10mbit/' "$D/20-test.yaml"
+check "alice is promised 8 Mbit, bob 1" reload
+ALICE_CEIL=10
+check "both leaves say so" wait_for 2 class_there tun0 8Mbit 10Mbit
+check "his too" class_there tun0 1Mbit 2Mbit
+back_right() { best_is bob-back 1000 2000; }
+carries "bob gets at once what he is promised" back_right both back tun0 -R
+cp "$T/as-it-was" "$D/20-test.yaml"
+check "the line is as it was" reload
+ALICE_CEIL=12
+check "and so are the ceilings" wait_for 2 class_there tun0 8Mbit 12Mbit
+
 # ---- a smaller MTU ------------------------------------------------------------------------------------
 
 # Alice's client has the former one until it logs in anew: what it sends is no smaller yet.

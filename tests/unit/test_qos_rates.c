@@ -105,6 +105,33 @@ static void test_sold_out(void **state)
     assert_true(tree->leaves[0].rate[0] == 40000 / 8);
 }
 
+/* All is sold to those whose rates are fixed: a packet of the others does not take a minute. */
+static void test_scaled_to_nothing(void **state)
+{
+    (void)state;
+    for (uint32_t n = 1; n <= 200; n += 199) {
+        _cleanup_(qos_tree_freep) struct qos_tree *tree = NULL;
+        uint64_t sum = 0;
+
+        random_world(n + 1);
+        w.config.qos.download = w.config.qos.upload = 10000000;
+        set_class(3, 10000000, 10000000, false, true);
+        set_class(4, 1000000, 8000000, false, false);
+        for (uint32_t i = 0; i <= n; i++) {
+            w.users[i].cls = &w.classes[i ? 4 : 3];
+            w.sessions[w.n_sessions++] = session_of(i);
+        }
+        assert_int_equal(qos_tree_build(&w.config, &all, w.sessions, w.n_sessions, &tree), 0);
+        assert_true(tree->scaled[0]);
+        assert_true(tree->leaves[1].rate[0] == 10000000 / 8);
+        for (size_t i = 2; i < tree->n_leaves; i++) {
+            assert_int_equal(tree->leaves[i].rate[0], n == 1 ? 1000 : 62);
+            sum += tree->leaves[i].rate[0];
+        }
+        assert_true(sum <= tree->total[0] / 100);
+    }
+}
+
 /* A kernel that cannot: said in words, nothing half. */
 static void test_support(void **state)
 {
@@ -258,10 +285,15 @@ static void test_offload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scaling),  cmocka_unit_test(test_support),
-        cmocka_unit_test(test_params),   cmocka_unit_test(test_quantum),
-        cmocka_unit_test(test_sold_out), cmocka_unit_test(test_crowded),
-        cmocka_unit_test(test_offload),  cmocka_unit_test(test_complaints),
+        cmocka_unit_test(test_scaling),
+        cmocka_unit_test(test_support),
+        cmocka_unit_test(test_params),
+        cmocka_unit_test(test_quantum),
+        cmocka_unit_test(test_sold_out),
+        cmocka_unit_test(test_crowded),
+        cmocka_unit_test(test_offload),
+        cmocka_unit_test(test_complaints),
+        cmocka_unit_test(test_scaled_to_nothing),
     };
 
     return cmocka_run_group_tests_name("qos rates", tests, NULL, NULL);
