@@ -41,7 +41,8 @@ struct gso_split {
  * @frame: the device's header and the packet, @len bytes in all; a packet that is no super-packet
  *         gets its checksum finished in place and is cut into one piece, itself
  *
- * Nothing of it is believed: the headers are found and measured by their own fields.
+ * The headers are measured by their own fields.  What the device says besides is taken as far as it
+ * stays within the frame: the size of the pieces, and where IPv6's extension headers end.
  *
  * Return: 0, or -EINVAL for what cannot be cut.
  */

@@ -128,6 +128,43 @@ static void test_split(void **state)
     }
 }
 
+/* IPv6 with destination options: each piece is what it would be without them, and has them. */
+static void test_extension_headers(void **state)
+{
+    static uint8_t with[GSO_HEADER_LEN + 5000], a[2048], b[2048];
+    const uint8_t options[8] = {IPPROTO_TCP, 0, 1, 4};
+    const struct shape s = {
+        .family = 6, .protocol = IPPROTO_TCP, .ttl = 64, .flags = ACK, .seq = 7, .data = 4000};
+    const size_t len = frame_make(&s, VIRTIO_NET_HDR_GSO_TCPV6, 900), ip = GSO_HEADER_LEN + 40;
+    struct virtio_net_hdr hdr;
+    struct gso_split plain, split;
+    unsigned int pieces = 0;
+
+    (void)state;
+    memcpy(with, frame, ip);
+    memcpy(with + ip, options, sizeof(options));
+    memcpy(with + ip + sizeof(options), frame + ip, len - ip);
+    with[GSO_HEADER_LEN + 6] = IPPROTO_DSTOPTS;
+    be16_put(with + GSO_HEADER_LEN + 4, (uint16_t)(len - ip + sizeof(options)));
+    memcpy(&hdr, with, sizeof(hdr));
+    hdr.csum_start += sizeof(options);
+    memcpy(with, &hdr, sizeof(hdr));
+    assert_int_equal(gso_split_begin(&plain, frame, len), 0);
+    assert_int_equal(gso_split_begin(&split, with, len + sizeof(options)), 0);
+    for (; gso_split_more(&plain); pieces++) {
+        const size_t size = gso_split_size(&plain);
+
+        assert_int_equal(gso_split_size(&split), size + sizeof(options));
+        gso_split_next(&plain, a);
+        gso_split_next(&split, b);
+        assert_int_equal(be16_get(b + 4), size + sizeof(options) - 40);
+        assert_memory_equal(b + 40, options, sizeof(options));
+        assert_memory_equal(b + 48, a + 40, size - 40);
+    }
+    assert_int_equal(pieces, 5);
+    assert_false(gso_split_more(&split));
+}
+
 /* A packet that is none of that passes through, its checksum finished where that was left to us. */
 static void test_whole(void **state)
 {
@@ -260,9 +297,13 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_checksum), cmocka_unit_test(test_split),
-        cmocka_unit_test(test_whole),    cmocka_unit_test(test_zero_sum),
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_random),
+        cmocka_unit_test(test_checksum),
+        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_extension_headers),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_zero_sum),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_random),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
