@@ -316,7 +316,8 @@ static uint64_t sum_rates(struct check *c, const struct direction *d, bool all, 
         struct config_class *cls = &qos->classes[i];
         uint64_t rate = rates_of(cls, d)->rate, users = class_users(c->config, cls);
 
-        if (!all && !cls->guaranteed && !cls->shared)
+        /* One without a rate was complained about already. */
+        if (rate == 0 || (!all && !cls->guaranteed && !cls->shared))
             continue;
         rate_format(rate, buf);
         if (cls->shared) {
