@@ -120,6 +120,10 @@ static int read_one(struct bundle *bundle, const char *path, struct problems *pr
     if (rc == -EFBIG)
         problem_add(problems, PROBLEM_ERROR, &pos, NULL,
                     "the files together are over %zu MiB (shorten them)", BUNDLE_BYTES_MAX >> 20);
+    else if (rc == -ENOENT)
+        problem_add(problems, PROBLEM_ERROR, &pos, NULL,
+                    "there is no such file (vpn-server --init writes a server's first one, vpnctl"
+                    " user add a client's)");
     else if (rc < 0)
         problem_add(problems, PROBLEM_ERROR, &pos, NULL, "cannot read it: %s", strerror(-rc));
     return rc;

@@ -231,6 +231,12 @@ static int load(const char *path, struct server *s)
     return rc;
 }
 
+/* A configuration that may not be read is not a bad one. */
+static int bad_config_status(int rc)
+{
+    return rc == -EPERM || rc == -EACCES ? EX_NOPERM : EX_CONFIG;
+}
+
 static int check(const char *path)
 {
     struct problems problems = {0};
@@ -240,7 +246,7 @@ static int check(const char *path)
     problems_print(&problems, stderr);
     problems_clear(&problems);
     if (rc < 0)
-        return EX_CONFIG;
+        return bad_config_status(rc);
     printf("%s: configuration is valid (%zu user%s)\n", path, config->n_users,
            config->n_users == 1 ? "" : "s");
     config_free(config);
@@ -326,8 +332,9 @@ int main(int argc, char **argv)
     if (options.check)
         return check(options.config);
     (void)loop_signals_hold(early, ARRAY_SIZE(early));
-    if (load(options.config, &server) < 0 || !server.config)
-        rc = EX_CONFIG;
+    rc = load(options.config, &server);
+    if (rc < 0 || !server.config)
+        rc = bad_config_status(rc);
     else
         rc = run(&server, &options);
     history_free(server.history);

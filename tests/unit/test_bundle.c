@@ -82,8 +82,10 @@ static void test_layers(void **state)
     struct doc_node *root = NULL;
 
     assert_int_equal(bundle_read("f.yaml", &f->bundle, &f->problems), -ENOENT);
-    assert_string_equal(f->problems.items[0].text,
-                        "f.yaml: cannot read it: No such file or directory");
+    assert_string_equal(
+        f->problems.items[0].text,
+        "f.yaml: there is no such file (vpn-server --init writes a server's first one,"
+        " vpnctl user add a client's)");
     problems_clear(&f->problems);
 
     files_put();
