@@ -13,6 +13,7 @@
 #include "client/cmd.h"
 #include "client/profile.h"
 #include "common/cleanup.h"
+#include "common/text.h"
 #include "common/value.h"
 #include "common/version.h"
 #include "daemon/config.h"
@@ -186,6 +187,34 @@ static const struct verb *verb_find(char **words, int n, int *used)
     return NULL;
 }
 
+/* One sentence for words that are no verb: the whole list would push it off the screen. */
+static void verb_unknown(FILE *out, char **words, int n)
+{
+    char names[ARRAY_SIZE(verbs)][32], typed[64];
+    const char *list[ARRAY_SIZE(verbs) + 1] = {NULL}, *nearest;
+    size_t used = 0;
+
+    /* Those of two words first: "user" alone is the beginning of one of them. */
+    for (int two = 1; two >= 0; two--)
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+            if (!verbs[i].second == !two) {
+                snprintf(names[used], sizeof(names[used]), "%s%s%s", verbs[i].first, two ? " " : "",
+                         two ? verbs[i].second : "");
+                list[used] = names[used];
+                used++;
+            }
+
+    snprintf(typed, sizeof(typed), "%s%s%s", words[0], n > 1 ? " " : "", n > 1 ? words[1] : "");
+    nearest = text_nearest(typed, list);
+    if (!nearest)
+        nearest = text_nearest(words[0], list);
+    if (nearest)
+        fprintf(out, "vpnctl: there is no verb \"%s\" (did you mean \"%s\"? vpnctl -h lists all)\n",
+                typed, nearest);
+    else
+        fprintf(out, "vpnctl: there is no verb \"%s\" (vpnctl -h lists all)\n", typed);
+}
+
 static int color_parse(const char *when, bool *color)
 {
     const char *no_color = getenv("NO_COLOR");
@@ -340,12 +369,13 @@ int main(int argc, char **argv)
 
     left = argc - optind;
     verb = verb_find(argv + optind, left, &used);
+    if (!verb && left > 0) {
+        verb_unknown(stderr, argv + optind, left);
+        return EX_USAGE;
+    }
     if (!verb) {
-        if (left > 0)
-            fprintf(stderr, "vpnctl: no verb \"%s%s%s\"\n", argv[optind], left > 1 ? " " : "",
-                    left > 1 ? argv[optind + 1] : "");
-        usage_all(p.help && left == 0 ? stdout : stderr);
-        return p.help && left == 0 ? EXIT_SUCCESS : EX_USAGE;
+        usage_all(p.help ? stdout : stderr);
+        return p.help ? EXIT_SUCCESS : EX_USAGE;
     }
     if (p.help) {
         usage_verb(stdout, verb);

@@ -88,6 +88,18 @@ kill "$(cat "$T/run/server.pid")"
 check "TERM ends it cleanly" wait_for 5 clean
 check "the pid file is gone" test ! -e "$T/run/server.pid"
 
+# Words that vpnctl does not know: one sentence, and what was meant.
+# unknown WORDS MEANT
+unknown() {
+    "$BIN/vpnctl" $1 >"$T/out.log" 2>&1; rc=$?
+    check "vpnctl $1: status 64" test $rc = 64
+    check "vpnctl $1: one sentence" sh -c "[ \$(wc -l <'$T/out.log') = 1 ] && grep -q 'no verb \"$1\"$2' '$T/out.log'"
+}
+unknown stats ' (did you mean "status"'
+unknown user ' (did you mean "user add"'
+unknown 'user ad' ' (did you mean "user add"'
+unknown xyz ' (vpnctl -h'
+
 # The client's side.
 : >"$T/alice.token.bad"; chmod 600 "$T/alice.token.bad"
 sed "s|token-file: .*|token-file: $T/alice.token.bad|" "$T/alice.yaml" >"$T/bad.yaml"
