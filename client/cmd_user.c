@@ -30,6 +30,7 @@
 #include "common/cleanup.h"
 #include "common/cred.h"
 #include "common/ctl.h"
+#include "common/value.h"
 #include "daemon/config.h"
 
 #define PUBLIC_FILE_MAX 512
@@ -183,7 +184,7 @@ static void tunnel_name(const char *realm, char name[PROFILE_NAME_MAX + 1])
 /*
  * Everything in quotes: a user may be called 0123, null or no, and YAML would read those otherwise.
  * None of these values can hold a quote or backslash: name and realm by their alphabets, the keys
- * as base64, the endpoint as checked by endpoint_valid().
+ * as base64, the endpoint as checked by value_endpoint().
  */
 static char *profile_write(const struct cmd *cmd, const struct user *user, size_t *len)
 {
@@ -217,13 +218,6 @@ static char *profile_write(const struct cmd *cmd, const struct user *user, size_
     }
 
     return text;
-}
-
-/* What goes between quotes into the profile; profile_parse() then looks at its meaning. */
-static bool endpoint_valid(const char *endpoint)
-{
-    return endpoint[strspn(endpoint, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                     "0123456789.-_:[]%")] == '\0';
 }
 
 /* --- the files ------------------------------------------------------------------------------ */
@@ -389,17 +383,17 @@ int cmd_user_add(const struct cmd *cmd)
     rc = cmd_config_load(cmd->config, &config);
     if (rc != EXIT_SUCCESS)
         return rc;
-    if (config_user_find(config, cmd->name))
-        fprintf(stderr, "vpnctl: note: %s is in %s already: the new key replaces the old one\n",
-                cmd->name, cmd->config);
-
     user.realm = config->realm;
     user.endpoint = cmd->endpoint ? cmd->endpoint : config->endpoint;
-    if (!user.endpoint || !endpoint_valid(user.endpoint)) {
+    if (!user.endpoint) {
         fprintf(stderr,
                 "vpnctl: where do clients find the server? Give --endpoint HOST:PORT, or write"
                 " server.endpoint into %s\n",
                 cmd->config);
+        return EX_USAGE;
+    }
+    if (value_endpoint(user.endpoint, NULL, NULL, &err) < 0) {
+        fprintf(stderr, "vpnctl: --endpoint: %s\n", err.msg);
         return EX_USAGE;
     }
     if (!ask.socket)
@@ -408,5 +402,11 @@ int cmd_user_add(const struct cmd *cmd)
     if (rc < 0)
         return cmd_fail(cmd, rc, &err);
 
-    return user_make(cmd, &user);
+    rc = user_make(cmd, &user);
+    if (rc == EXIT_SUCCESS && config_user_find(config, cmd->name))
+        fprintf(
+            stderr,
+            "vpnctl: note: %s is in %s already: the old key counts until this one replaces it\n",
+            cmd->name, cmd->config);
+    return rc;
 }

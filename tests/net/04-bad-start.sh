@@ -100,6 +100,19 @@ unknown user ' (did you mean "user add"'
 unknown 'user ad' ' (did you mean "user add"'
 unknown xyz ' (vpnctl -h'
 
+# user_again OPTION...: what is there already stays as it was
+user_again() { "$BIN/vpnctl" user add alice -f "$T/etc/vpn.yaml" -o "$T" "$@" >"$T/out.log" 2>&1; rc=$?; }
+cat "$T"/alice.{token,client.yaml} >"$T/before"
+user_again --endpoint 192.0.2.1:51820
+check "user add twice: status 1" test $rc = 1
+check "user add twice: one sentence" sh -c "[ \$(wc -l <'$T/out.log') = 1 ] && grep -q 'alice.token is there already' '$T/out.log'"
+check "user add twice: nothing is lost" sh -c "cat '$T'/alice.token '$T'/alice.client.yaml | cmp - '$T/before'"
+for bad in vpn.example.org vpn.example.org:x 'a"b:1'; do
+    user_again --endpoint "$bad"
+    check "endpoint $bad: status 64" test $rc = 64
+    check "endpoint $bad: names the option alone" sh -c "[ \$(wc -l <'$T/out.log') = 1 ] && grep -q '^vpnctl: --endpoint: ' '$T/out.log'"
+done
+
 # The client's side.
 : >"$T/alice.token.bad"; chmod 600 "$T/alice.token.bad"
 sed "s|token-file: .*|token-file: $T/alice.token.bad|" "$T/alice.yaml" >"$T/bad.yaml"
