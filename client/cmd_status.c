@@ -218,8 +218,9 @@ static void server(struct render_table *table, const json_t *reply)
     render_table_cell(table, RENDER_STYLE_DIM, "  lanes");
     render_table_cell(table, RENDER_STYLE_PLAIN, "%" PRIu64, cmd_int(reply, "lanes"));
     render_table_cell(table, RENDER_STYLE_DIM, "  sessions");
-    render_table_cell(table, RENDER_STYLE_PLAIN, "%" PRIu64 " (%" PRIu64 " users configured)",
-                      cmd_int(reply, "sessions"), cmd_int(reply, "users"));
+    render_table_cell(table, RENDER_STYLE_PLAIN, "%" PRIu64 " (%" PRIu64 " user%s configured)",
+                      cmd_int(reply, "sessions"), cmd_int(reply, "users"),
+                      cmd_int(reply, "users") == 1 ? "" : "s");
     if (json_is_false(json_object_get(leases, "kept")))
         line(table, "leases not kept", RENDER_STYLE_BAD, cmd_text(leases, "error"));
     traffic(table, json_object_get(reply, "traffic"));
