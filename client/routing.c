@@ -22,14 +22,6 @@ static const struct ip_prefix everything[] = {{{4, {0}}, 0}, {{6, {0}}, 0}};
 /* ---- what kind of tunnel it is ------------------------------------------------------------------
  */
 
-bool routing_has_default(const struct ip_prefix *routes, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (routes[i].len == 0)
-            return true;
-    return false;
-}
-
 /* The length of the routes that are a family's all: 0, 1 for two halves, UINT32_MAX for none. */
 static uint32_t full_length(const struct routing *r, uint8_t family)
 {

@@ -107,9 +107,6 @@ struct routing {
     size_t n_networks;
 };
 
-/** routing_has_default() - is a default route of either family among them? */
-bool routing_has_default(const struct ip_prefix *routes, size_t n);
-
 /** routing_is_full() - does the tunnel ask for all of a family, by a default route or its halves?
  */
 bool routing_is_full(const struct routing *r, uint8_t family);

@@ -69,11 +69,6 @@ int log_enabled(enum log_level level)
     return (int)level <= atomic_load(&log_level);
 }
 
-const char *log_level_name(enum log_level level)
-{
-    return level_names[level];
-}
-
 static int open_append(const char *path, struct err *err)
 {
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);

@@ -19,8 +19,6 @@ enum log_level {
 void log_set_level(enum log_level level);
 /** log_enabled() - nonzero when a line of @level would be written. */
 int log_enabled(enum log_level level);
-/** log_level_name() - "error", "warning", "info", "debug". */
-const char *log_level_name(enum log_level level);
 
 /**
  * log_open_file() - write to a file (appended, made 0640) instead of standard error

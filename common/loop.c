@@ -28,11 +28,6 @@ int loop_add(struct loop *loop, int fd, uint32_t source)
     return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
-void loop_remove(struct loop *loop, int fd)
-{
-    (void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
-}
-
 static sigset_t set_of(const int *signals, size_t n)
 {
     sigset_t set;

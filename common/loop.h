@@ -23,7 +23,6 @@ void loop_clear(struct loop *loop);
 
 /** loop_add() - watch @fd for reading; @source is what loop_wait() will report.  0 or -errno. */
 int loop_add(struct loop *loop, int fd, uint32_t source);
-void loop_remove(struct loop *loop, int fd);
 
 /**
  * loop_signals_hold() - from here on these signals wait for loop_signals()

@@ -198,15 +198,6 @@ const struct history_record *history_confirmed(const struct history *h)
     return numbered(h, h->place.confirmed);
 }
 
-const struct history_record *history_find(const struct history *h,
-                                          const uint8_t hash[BUNDLE_HASH_LEN])
-{
-    for (size_t i = 0; i < h->n; i++)
-        if (history_hash_equal(h->records[i].hash, hash))
-            return &h->records[i];
-    return NULL;
-}
-
 bool history_pending(const struct history *h, uint64_t *until_ms)
 {
     if (!h->place.until_ms || !history_current(h))

@@ -68,9 +68,6 @@ const struct history_record *history_at(const struct history *h, size_t i);
 const struct history_record *history_current(const struct history *h);
 /** history_confirmed() - the one that was confirmed last, or NULL. */
 const struct history_record *history_confirmed(const struct history *h);
-/** history_find() - the record of these contents, the latest of several; NULL: none. */
-const struct history_record *history_find(const struct history *h,
-                                          const uint8_t hash[BUNDLE_HASH_LEN]);
 
 /**
  * history_pending() - is a confirmation awaited?  Not of a record that is damaged.

@@ -412,13 +412,6 @@ bool net_object_same(const struct net_object *want, const struct net_object *hav
     return nouns[want->kind].same(want, have);
 }
 
-uint32_t net_object_ifindex(const struct net_object *object)
-{
-    struct net_object copy = *object;
-
-    return nouns[object->kind].ifindex ? *nouns[object->kind].ifindex(&copy) : 0;
-}
-
 const char *net_object_format(const struct net_object *object, char *buf)
 {
     return nouns[object->kind].format(object, buf);

@@ -47,8 +47,6 @@ const struct net_noun *net_noun_of(enum net_kind kind);
 int net_object_cmp_id(const struct net_object *a, const struct net_object *b);
 /** net_object_same() - does @have, with @want's identity, agree in everything that is wanted? */
 bool net_object_same(const struct net_object *want, const struct net_object *have);
-/** net_object_ifindex() - the index of its device, 0 for none. */
-uint32_t net_object_ifindex(const struct net_object *object);
 /**
  * net_object_format() - "route 10.66.0.0/16 dev tun0 table 101 proto 86"
  * @buf: at least NET_FORMAT_SIZE bytes

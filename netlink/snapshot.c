@@ -40,11 +40,6 @@ void net_snapshot_free(struct net_snapshot *snapshot)
     free(snapshot);
 }
 
-void net_snapshot_freep(struct net_snapshot **snapshot)
-{
-    net_snapshot_free(*snapshot);
-}
-
 static int no_memory(const struct reader *r)
 {
     return err_set(r->err, -ENOMEM, "reading the kernel's state: out of memory");

@@ -34,7 +34,5 @@ int net_snapshot_look(const struct net_kernel *kernel, const struct net_owner *o
 
 /** net_snapshot_free() - NULL is allowed. */
 void net_snapshot_free(struct net_snapshot *snapshot);
-/** net_snapshot_freep() - for _cleanup_(). */
-void net_snapshot_freep(struct net_snapshot **snapshot);
 
 #endif
