@@ -1,7 +1,5 @@
 /* vpnctl plan, apply, rollback and reload: another configuration comes into force. */
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
 
 #include "client/cmd_confirm.h"

@@ -1,7 +1,6 @@
 /* vpnctl user disable: a drop-in says that the user may not log in, and the daemon applies it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +9,6 @@
 #include <unistd.h>
 
 #include "client/cmd.h"
-#include "client/render.h"
 #include "common/cleanup.h"
 #include "common/cred.h"
 #include "daemon/config.h"

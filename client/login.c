@@ -6,7 +6,6 @@
  * server's addresses, the families in turn; the name is looked up anew each time, because a server
  * that does not answer may have moved.
  */
-#include <errno.h>
 #include <sodium.h>
 #include <string.h>
 

@@ -1,16 +1,10 @@
 /* The client's configuration: /etc/vpn/client.yaml as plain values, checked. */
 #include "client/profile.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "client/profile_check.h"
 #include "common/arena.h"
 #include "common/cleanup.h"
 #include "common/conf.h"
-#include "common/value.h"
 
 #define ROUTES_MAX      1024
 #define NETWORKS_MAX    64

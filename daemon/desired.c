@@ -1,7 +1,6 @@
 /* What the kernel shall hold; see desired.h. */
 #include "daemon/desired.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "daemon/firewall.h"

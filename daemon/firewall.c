@@ -1,7 +1,6 @@
 /* What the configuration means for the packet filter; see firewall.h. */
 #include "daemon/firewall.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 

@@ -7,8 +7,6 @@
  */
 #include "daemon/follow.h"
 
-#include <errno.h>
-
 #include "common/log.h"
 #include "daemon/enrol.h"
 #include "daemon/networks.h"

@@ -1,7 +1,6 @@
 /* Leases on their way to the disk; see lease_writer.h. */
 #include "daemon/lease_writer.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,6 @@
 /* Networks behind users in the lanes' table; see networks.h. */
 #include "daemon/networks.h"
 
-#include <errno.h>
-
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/keeper.h"

@@ -20,7 +20,6 @@
 #include "daemon/confirm.h"
 #include "daemon/device.h"
 #include "daemon/enrol.h"
-#include "daemon/history.h"
 #include "daemon/lease_writer.h"
 #include "daemon/forwarding.h"
 #include "daemon/netfilter.h"

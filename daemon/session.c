@@ -17,7 +17,6 @@
 
 #include "common/log.h"
 #include "daemon/admission.h"
-#include "daemon/datapath/probe.h"
 #include "daemon/keeper.h"
 #include "daemon/networks.h"
 #include "daemon/roster.h"
