@@ -241,5 +241,10 @@ void shaper_notes(struct server *s, const struct config *config, struct problems
     n = qos_complaints(config, &s->shaper->support, tree, said);
     for (size_t i = 0; i < n; i++)
         problem_add(problems, PROBLEM_NOTE, NULL, NULL, "%s", said[i]);
+    if (s->shaper->behind > 0)
+        problem_add(problems, PROBLEM_NOTE, NULL, NULL,
+                    "qos: the leaves of %zu more users follow these, %d at a time, and are not "
+                    "listed; until its turn a user is in the default leaf",
+                    s->shaper->behind, STEP);
     qos_tree_free(tree);
 }

@@ -52,7 +52,8 @@ void shaper_warn(struct server *s);
 /**
  * shaper_notes() - what of @config's wish cannot be, in this kernel and with those connected now
  *
- * For `vpnctl plan` and `apply`: before it is in force.
+ * Also how many leaves shaper_add(), to be called before, has left for later.  For `vpnctl plan`
+ * and `apply`: before it is in force.
  */
 void shaper_notes(struct server *s, const struct config *config, struct problems *problems);
 
